@@ -1,0 +1,47 @@
+"""The tree of errors of this package.
+
+    ReconciliationError
+    ├── RefusedFile            a delivery that cannot be taken in: place, expected, found, what to do
+    ├── SourcesError           sources.yaml: every problem with its place
+    ├── AlreadyRunning         another process works on the same source
+    └── UnknownItem            asked for something that is not there
+
+Bad data is a value with a place and becomes one of these at the edge; a broken program raises anything else.
+"""
+
+
+class ReconciliationError(Exception):
+    """Something the user can act upon; the message says where, what was expected, what was found, what to do."""
+
+
+class RefusedFile(ReconciliationError):
+    """A delivery that is refused whole. Nothing of it was loaded and what was there before stays.
+
+    ``place`` names record, row, byte or element path; ``code`` is a short stable word such as ``control_total``,
+    ``truncated``, ``not_this_format``, ``balance``, ``amount``, ``currency``, ``date``, ``unsafe``, ``test_mode``,
+    ``wrong_account``, ``conflict``, ``structure``, ``limit``, ``sensitive_data``. Never holds a full card number.
+    """
+
+    def __init__(self, *, code: str, place: str, expected: str, found: str, remedy: str) -> None:
+        self.code = code
+        self.place = place
+        self.expected = expected
+        self.found = found
+        self.remedy = remedy
+        super().__init__(f"{place}: expected {expected}, found {found}. {remedy}")
+
+
+class SourcesError(ReconciliationError):
+    """The sources file has problems; ``problems`` holds each with its place, the message all of them."""
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        self.problems = problems
+        super().__init__("\n".join(problems))
+
+
+class AlreadyRunning(ReconciliationError):
+    """Another process is working on this source; nothing was changed. Wait for it, or run again later."""
+
+
+class UnknownItem(ReconciliationError):
+    """There is nothing by that name; the message names what was asked for and what would exist."""
