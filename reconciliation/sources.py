@@ -1,0 +1,282 @@
+"""``sources.yaml``: what each source is, and how it is read, timed, matched, weighed and told about.
+
+Law: an unknown key is an error that names the nearest known one; a file with problems is refused whole, each problem with its
+place. Does not open files, read the clock or know what the pipeline does with a source.
+"""
+
+import difflib
+import hashlib
+import json
+from collections.abc import Iterable
+from datetime import date, time
+from typing import Annotated, Any, Final, Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from reconciliation.errors import SourcesError
+from reconciliation.formats.canonical import LINE_KINDS, REFERENCE_COLUMNS
+
+EXTERNAL_REFERENCE_COLUMNS: Final = (*REFERENCE_COLUMNS, "batch_ref")
+
+MatchPass = Literal["exact", "normalised", "net_of_fee", "declared_group"]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _known_zone(name: str) -> str:
+    if name not in available_timezones():
+        near = difflib.get_close_matches(name, available_timezones(), n=1)
+        raise ValueError(f"no such time zone{f'; did you mean {near[0]}?' if near else ''}")
+    return name
+
+
+def _known_reference(name: str) -> str:
+    if name not in EXTERNAL_REFERENCE_COLUMNS:
+        near = difflib.get_close_matches(name, EXTERNAL_REFERENCE_COLUMNS, n=1)
+        raise ValueError(f"no such reference column{f'; did you mean {near[0]}?' if near else ''}")
+    return name
+
+
+def _known_kind(name: str) -> str:
+    if name not in LINE_KINDS:
+        near = difflib.get_close_matches(name, LINE_KINDS, n=1)
+        raise ValueError(f"no such kind of line{f'; did you mean {near[0]}?' if near else ''}")
+    return name
+
+
+Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,30}$")]
+Zone = Annotated[str, AfterValidator(_known_zone)]
+ReferenceColumn = Annotated[str, AfterValidator(_known_reference)]
+LineKind = Annotated[str, AfterValidator(_known_kind)]
+AssetCode = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{1,11}$")]
+
+
+class AccountMapping(_Model):
+    """Which account of the source is which account of the ledger. ``external`` is empty where the standard has none."""
+
+    external: str = ""
+    asset: AssetCode
+    ledger: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*(:[a-z0-9][a-z0-9_-]*)*$")
+
+
+class Lag(_Model):
+    """Business days from the ledger's business date to the external line: the earliest, the expected, the latest."""
+
+    earliest: int = Field(default=0, ge=0, le=60)
+    expected: int = Field(default=1, ge=0, le=60)
+    latest: int = Field(default=2, ge=0, le=60)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "Lag":
+        if not self.earliest <= self.expected <= self.latest:
+            raise ValueError("lag needs earliest <= expected <= latest")
+        return self
+
+
+class FileSchedule(_Model):
+    """Which files are expected. ``days`` business_days: one per account (or one per source) and business day."""
+
+    days: Literal["business_days", "none"] = "business_days"
+    per: Literal["account", "source"] = "source"
+    deadline: time = time(9, 0)
+    pattern: str = "*"
+
+
+class ReferencePair(_Model):
+    """An external column and a ledger column that name the same thing when equal."""
+
+    external: ReferenceColumn
+    ledger: ReferenceColumn
+
+
+class FeeSchedule(_Model):
+    """What a movement should cost: parts per million of gross plus a fixed amount, by asset and kind, from a date on."""
+
+    asset: AssetCode
+    kind: LineKind = "charge"
+    from_date: date = date(2000, 1, 1)
+    rate_ppm: int = Field(ge=0, le=1_000_000)
+    fixed_minor: int = Field(ge=0)
+    tolerance_minor: int = Field(default=1, ge=0)
+
+
+class MatchRules(_Model):
+    """Passes in their order, the references that identify, and the windows."""
+
+    passes: tuple[MatchPass, ...] = ("exact", "normalised", "net_of_fee", "declared_group")
+    references: tuple[ReferencePair, ...]
+    window_days: int = Field(default=10, ge=0, le=400)
+    group_size_max: int = Field(default=50_000, ge=2)
+    fees: tuple[FeeSchedule, ...] = ()
+
+
+class LegRule(_Model):
+    """Another source whose lines this source's ``kind`` lines must meet: a processor's payout arrives at the bank."""
+
+    leg: Literal["payout", "settlement"]
+    kind: LineKind
+    reference: ReferenceColumn
+    with_source: Identifier
+    with_reference: ReferenceColumn
+
+
+class Severity(_Model):
+    """Exposure bands in minor units by asset; what is missing falls back to the asset's exponent (100, 10 000, 100 000)."""
+
+    medium_minor: dict[AssetCode, int] = Field(default_factory=dict)
+    high_minor: dict[AssetCode, int] = Field(default_factory=dict)
+    critical_minor: dict[AssetCode, int] = Field(default_factory=dict)
+    client_money: bool = False
+
+
+class SignOff(_Model):
+    """Who may sign a day: role names."""
+
+    preparer: str = "controller"
+    reviewer: str = "controller"
+
+
+class Source(_Model):
+    """One source. Times are local to ``time_zone``."""
+
+    id: Identifier
+    kind: Literal["bank", "processor", "card_clearing"]
+    format: str
+    accounts: tuple[AccountMapping, ...] = Field(min_length=1)
+    start_date: date
+    time_zone: Zone = "UTC"
+    cut_off: time = time(23, 59, 59)
+    calendars: tuple[str, ...] = ("ECB",)
+    lag: Lag = Lag()
+    ledger_lag_latest: int = Field(default=1, ge=0, le=60)
+    files: FileSchedule = FileSchedule()
+    natural_key: tuple[str, ...] = ("native_id",)
+    match: MatchRules
+    legs: tuple[LegRule, ...] = ()
+    never_in_ledger: tuple[LineKind, ...] = ("fee", "interest")
+    settings: dict[str, str] = Field(default_factory=dict)
+    severity: Severity = Severity()
+    alerts: tuple[str, ...] = ()
+    sign_off: SignOff = SignOff()
+    schedule_after: time | None = None  # when the day's run starts; the file deadline if left out
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.time_zone)
+
+    @property
+    def ledger_accounts(self) -> tuple[str, ...]:
+        """Ledger accounts this source reconciles, in the file's order."""
+        return tuple(account.ledger for account in self.accounts)
+
+    @property
+    def rules_digest(self) -> str:
+        """SHA-256 over the canonical form of this source's settings: every run names the rules it ran with."""
+        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+    def ledger_account(self, external: str | None, asset: str) -> str | None:
+        """The ledger account of an external account and asset; None when the source does not know it."""
+        for account in self.accounts:
+            if account.asset == asset and account.external in ("", external):
+                return account.ledger
+        return None
+
+
+class Sources(_Model):
+    """The whole file."""
+
+    version: Literal[1]
+    sources: tuple[Source, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Sources":
+        _no_repeats("source id", (source.id for source in self.sources))
+        _no_repeats("ledger account", (code for source in self.sources for code in source.ledger_accounts))
+        known = {source.id for source in self.sources}
+        for source in self.sources:
+            for leg in source.legs:
+                if leg.with_source not in known:
+                    raise ValueError(f"source {source.id}: leg with unknown source {leg.with_source}")
+        return self
+
+    def __getitem__(self, source_id: str) -> Source:
+        """The source of that id.
+
+        Raises:
+            SourcesError: there is none; the message lists those that exist.
+        """
+        for source in self.sources:
+            if source.id == source_id:
+                return source
+        known = ", ".join(source.id for source in self.sources)
+        raise SourcesError((f"no source {source_id!r}; sources.yaml has: {known}",))
+
+
+def _no_repeats(what: str, values: Iterable[str]) -> None:
+    seen: set[str] = set()
+    for value in values:
+        if value in seen:
+            raise ValueError(f"{what} {value} appears twice")
+        seen.add(value)
+
+
+def parse_sources(text: str, *, name: str = "sources.yaml") -> Sources:
+    """The sources a YAML text describes.
+
+    Raises:
+        SourcesError: the text is not YAML, or has unknown keys, wrong values or contradictions; every problem is named
+            with its place, and an unknown key with the nearest known one.
+    """
+    try:
+        raw = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{name}, line {mark.line + 1}, column {mark.column + 1}" if mark else name
+        raise SourcesError((f"{place}: not YAML: {getattr(error, 'problem', error)}",)) from None
+    if not isinstance(raw, dict):
+        raise SourcesError((f"{name}: expected a mapping with 'version' and 'sources', found {type(raw).__name__}",))
+    try:
+        return Sources.model_validate(raw)
+    except ValidationError as error:
+        raise SourcesError(tuple(_sentence(name, raw, problem) for problem in error.errors())) from None
+
+
+def _sentence(name: str, raw: Any, problem: Any) -> str:
+    place = [str(part) for part in problem["loc"]]
+    where = f"{name}: {_named_place(raw, problem['loc'])}" if place else name
+    if problem["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(place[-1], _known_keys(), n=1, cutoff=0.5)
+        hint = f"; the nearest known one is '{near[0]}'" if near else ""
+        return f"{where}: unknown key '{place[-1]}'{hint}"
+    if problem["type"] == "missing":
+        return f"{where}: is required and missing"
+    return f"{where}: {problem['msg']}, found {problem['input']!r}"
+
+
+def _named_place(raw: Any, location: tuple[int | str, ...]) -> str:
+    """Dotted path, with a source's id in place of its position where it has one."""
+    parts: list[str] = []
+    here = raw
+    for step in location:
+        here = here[step] if _has(here, step) else None
+        if isinstance(step, int) and isinstance(here, dict) and isinstance(here.get("id"), str):
+            parts.append(here["id"])
+        else:
+            parts.append(str(step))
+    return ".".join(parts)
+
+
+def _has(container: Any, step: int | str) -> bool:
+    if isinstance(container, dict):
+        return step in container
+    return isinstance(container, list) and isinstance(step, int) and step < len(container)
+
+
+def _known_keys() -> list[str]:
+    models = (Sources, Source, AccountMapping, Lag, FileSchedule, ReferencePair, FeeSchedule, MatchRules, LegRule, Severity)
+    return sorted({key for model in (*models, SignOff) for key in model.model_fields})
