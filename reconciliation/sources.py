@@ -16,7 +16,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from reconciliation.errors import SourcesError
-from reconciliation.formats.canonical import LINE_KINDS, REFERENCE_COLUMNS
+from reconciliation.vocabulary import LINE_KINDS, REFERENCE_COLUMNS
 
 EXTERNAL_REFERENCE_COLUMNS: Final = (*REFERENCE_COLUMNS, "batch_ref")
 

@@ -11,34 +11,7 @@ from typing import Any, BinaryIO, Final, Protocol
 
 import pyarrow as pa
 
-REFERENCE_COLUMNS: Final = (
-    "ref_end_to_end",
-    "ref_uetr",
-    "ref_servicer",
-    "ref_psp",
-    "ref_merchant",
-    "ref_payout",
-    "ref_arn",
-    "ref_rrn",
-    "ref_auth_code",
-)
-"""References that identify a movement on both sides; the ledger's journal lines carry the same names."""
-
-LINE_KINDS: Final = frozenset(
-    {
-        "transfer",  # bank credit or debit with a counterparty
-        "charge",  # processor: customer paid
-        "refund",
-        "chargeback",  # Stripe dispute, Mastercard 1442
-        "chargeback_reversal",
-        "presentment",  # card clearing: first or second presentment
-        "payout",  # processor pays out: leaves the processor, arrives at the bank
-        "settlement",  # net of a clearing file: leaves the scheme, arrives at the bank
-        "fee",  # charged on its own, not kept back from a movement
-        "interest",
-        "adjustment",  # anything the standard names that is none of the above
-    }
-)
+from reconciliation.vocabulary import REFERENCE_COLUMNS
 
 LINE_SCHEMA: Final = pa.schema(
     [
@@ -58,7 +31,7 @@ LINE_SCHEMA: Final = pa.schema(
         pa.field("batch_ref", pa.string()),  # declared group: payment batch, clearing file id
         pa.field("counterparty", pa.string()),
         pa.field("text", pa.string()),  # remittance or description, card numbers masked
-        pa.field("kind", pa.string(), nullable=False),  # one of LINE_KINDS
+        pa.field("kind", pa.string(), nullable=False),  # one of vocabulary.LINE_KINDS
         pa.field("type_code", pa.string()),  # the standard's own type, as evidence
         pa.field("reversal", pa.bool_(), nullable=False),  # the source's own mark; the sign is already settled
         pa.field("card_token", pa.string()),  # keyed token of the card number
