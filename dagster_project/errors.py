@@ -1,0 +1,16 @@
+"""Failures that the shell can put in a sentence: where, what was expected, what was found, what to do.
+
+The command line prints the message and leaves with exit code 2; it never shows a traceback for these.
+"""
+
+
+class ShellError(Exception):
+    """Root of everything the shell refuses on purpose."""
+
+
+class SettingsError(ShellError):
+    """The environment or a settings file says something that cannot be used."""
+
+
+class ServerError(ShellError):
+    """A PostgreSQL server cannot be started, stopped or reached, or is not fit to hold a ledger."""

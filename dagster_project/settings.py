@@ -1,0 +1,149 @@
+"""Every setting of the environment, read in one place, once.
+
+| variable | meaning | when unset |
+|---|---|---|
+| `TIEOUT_HOME` | the project's folder | the current folder |
+| `TIEOUT_DATABASE_URL` | a PostgreSQL server of your own, 15 or newer | the embedded server |
+| `TIEOUT_DAGSTER_DATABASE_URL` | Dagster's own database | database `dagster` on the same server |
+| `TIEOUT_CARD_KEY` | key of the card tokens, 64 or more hex digits | see the next |
+| `TIEOUT_CARD_KEY_FILE` | a file that holds it | `.tieout/card.key`, made once, mode 0600 |
+| `TIEOUT_SOURCES` | the sources file | `.tieout/sources.yaml`, else `sources.yaml` in the home |
+| `TIEOUT_LANDING` | the folder where deliveries arrive | `.tieout/landing` |
+| `TIEOUT_ALERT_URLS` | where alerts go, Apprise URLs, white space between | alerts go to a file alone |
+
+A variable that begins with `TIEOUT_` and is none of these is refused: a mistyped name must not silently mean the default.
+Secrets never appear in `repr`, and the card key never enters the database. Nothing is read from the environment later.
+"""
+
+import binascii
+import contextlib
+import difflib
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dagster_project.errors import SettingsError
+
+STATE_FOLDER = ".tieout"
+CARD_KEY_BYTES = 32
+KNOWN = (
+    "TIEOUT_HOME",
+    "TIEOUT_DATABASE_URL",
+    "TIEOUT_DAGSTER_DATABASE_URL",
+    "TIEOUT_CARD_KEY",
+    "TIEOUT_CARD_KEY_FILE",
+    "TIEOUT_SOURCES",
+    "TIEOUT_LANDING",
+    "TIEOUT_ALERT_URLS",
+)
+FOR_TESTS = ("TIEOUT_CORPORA", "TIEOUT_TEST_DATABASE_URL")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the environment says. All paths are absolute."""
+
+    home: Path
+    sources: Path
+    landing: Path
+    card_key_file: Path
+    database_url: str | None = field(default=None, repr=False)
+    dagster_database_url: str | None = field(default=None, repr=False)
+    alert_urls: tuple[str, ...] = field(default=(), repr=False)
+    given_card_key: bytes | None = field(default=None, repr=False)
+
+    @property
+    def state(self) -> Path:
+        """The product's own folder below the home."""
+        return self.home / STATE_FOLDER
+
+    def card_key(self) -> bytes:
+        """The key of the card tokens; made and kept at the first call when none was ever given.
+
+        Losing it breaks the link between old and new tokens of the same card, so it is never replaced.
+        """
+        if self.given_card_key is not None:
+            return self.given_card_key
+        if not self.card_key_file.exists():
+            _create_card_key(self.card_key_file)
+        return _parsed_card_key(self.card_key_file.read_text(), str(self.card_key_file))
+
+
+def read_settings(environment: Mapping[str, str], current_folder: Path) -> Settings:
+    """The settings; an empty variable counts as unset. Reads no file, makes nothing.
+
+    Raises `SettingsError` on an unknown `TIEOUT_` variable and on a value that cannot be used.
+    """
+    _refuse_unknown(environment)
+    given = {name: environment[name].strip() for name in KNOWN if environment.get(name, "").strip()}
+    home = (current_folder / Path(given.get("TIEOUT_HOME", ".")).expanduser()).resolve()
+    state = home / STATE_FOLDER
+
+    def path(name: str, default: Path) -> Path:
+        return (current_folder / Path(given[name]).expanduser()).absolute() if name in given else default
+
+    if "TIEOUT_CARD_KEY" in given and "TIEOUT_CARD_KEY_FILE" in given:
+        raise SettingsError(
+            "environment: expected one of TIEOUT_CARD_KEY and TIEOUT_CARD_KEY_FILE, found both; unset one of them."
+        )
+    key = given.get("TIEOUT_CARD_KEY")
+    own_sources = state / "sources.yaml"
+    return Settings(
+        home=home,
+        sources=path("TIEOUT_SOURCES", own_sources if own_sources.exists() else _home_sources(home, own_sources)),
+        landing=path("TIEOUT_LANDING", state / "landing"),
+        card_key_file=path("TIEOUT_CARD_KEY_FILE", state / "card.key"),
+        database_url=given.get("TIEOUT_DATABASE_URL"),
+        dagster_database_url=given.get("TIEOUT_DAGSTER_DATABASE_URL"),
+        alert_urls=tuple(given.get("TIEOUT_ALERT_URLS", "").split()),
+        given_card_key=_parsed_card_key(key, "TIEOUT_CARD_KEY") if key else None,
+    )
+
+
+def _home_sources(home: Path, own_sources: Path) -> Path:
+    visible = home / "sources.yaml"
+    return visible if visible.exists() else own_sources
+
+
+def _refuse_unknown(environment: Mapping[str, str]) -> None:
+    for name in sorted(environment):
+        if name.startswith("TIEOUT_") and name not in KNOWN and name not in FOR_TESTS:
+            near = difflib.get_close_matches(name, KNOWN, n=1)
+            remedy = f"did you mean {near[0]}?" if near else f"known are {', '.join(KNOWN)}."
+            raise SettingsError(f"environment: expected a known setting, found {name}; {remedy}")
+
+
+def _parsed_card_key(text: str, place: str) -> bytes:
+    """The key's bytes; no message ever shows what was given."""
+    try:
+        key = binascii.unhexlify(text.strip())
+    except ValueError:
+        key = b""
+    if len(key) < CARD_KEY_BYTES:
+        raise SettingsError(
+            f"{place}: expected a key of at least {2 * CARD_KEY_BYTES} hex digits, found something else or a shorter "
+            f"one; make one with: openssl rand -hex {CARD_KEY_BYTES}"
+        )
+    return key
+
+
+def _create_card_key(path: Path) -> None:
+    """Written aside and linked into place: of two processes that come at once, one key wins for both."""
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secrets.token_hex(CARD_KEY_BYTES) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(draft, path)
+    except OSError as error:
+        raise SettingsError(
+            f"{path}: expected to keep the card key there, found {error.strerror}; "
+            f"set TIEOUT_CARD_KEY_FILE to a file that you may write."
+        ) from error
+    finally:
+        draft.unlink(missing_ok=True)

@@ -1,0 +1,165 @@
+"""What every test may ask for: a real PostgreSQL, a migrated database of its own, the corpora.
+
+The server is the product's own embedded one, started once a session and taken down even when the session is killed; with
+`TIEOUT_TEST_DATABASE_URL` it is the server named there (its login needs CREATEDB and CREATEROLE). Each test's database is
+a copy of a template that was migrated once. Nothing here is a double of anything.
+"""
+
+import contextlib
+import importlib
+import importlib.util
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import hypothesis
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from dagster_project.database import MIGRATIONS, Database
+from dagster_project.embedded_postgres import EmbeddedPostgres
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+CORPORA = Path(os.environ.get("TIEOUT_CORPORA") or REPOSITORY.parent / "shared" / "corpora")
+IN_CI = bool(os.environ.get("CI"))
+DATABASE_FIXTURES = {"postgres_url", "database_url", "empty_database_url", "connection"}
+
+hypothesis.settings.register_profile(
+    "tieout",
+    deadline=None,
+    derandomize=IN_CI,
+    print_blob=True,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("tieout")
+
+# Waits for the end of its input, which comes however this process ends, then takes the server and its folder away.
+UNDERTAKER = """
+import shutil, sys
+from pathlib import Path
+from dagster_project.embedded_postgres import EmbeddedPostgres
+sys.stdin.read()
+EmbeddedPostgres(Path(sys.argv[1])).stop()
+shutil.rmtree(sys.argv[1])
+"""
+
+not_run: list[str] = []
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Marks the tests that need a database; sets aside those whose corpora are absent, to be named at the end."""
+    kept = []
+    for item in items:
+        needs = set(getattr(item, "fixturenames", ()))
+        if needs & DATABASE_FIXTURES:
+            item.add_marker("database")
+        if "corpora" in needs and not CORPORA.is_dir() and not IN_CI:
+            not_run.append(item.nodeid)
+        else:
+            kept.append(item)
+    if not_run:
+        config.hook.pytest_deselected(items=[item for item in items if item.nodeid in set(not_run)])
+        items[:] = kept
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says in red what was not run."""
+    if not_run:
+        terminalreporter.section("NOT RUN: corpora absent", red=True, bold=True)
+        terminalreporter.line(f"{len(not_run)} tests need real files, expected in {CORPORA}; set TIEOUT_CORPORA.")
+        for nodeid in not_run:
+            terminalreporter.line(f"  {nodeid}")
+
+
+@pytest.fixture(scope="session")
+def corpora() -> Path:
+    """The folder of real files from public projects."""
+    assert CORPORA.is_dir(), f"{CORPORA}: expected the corpora, found nothing; set TIEOUT_CORPORA"
+    return CORPORA
+
+
+@pytest.fixture(autouse=True, scope="session")
+def own_environment(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No setting of the person who runs the tests reaches them, and Dagster tells nobody about it."""
+    for name in [name for name in os.environ if name.startswith("TIEOUT_")]:
+        if name not in ("TIEOUT_TEST_DATABASE_URL", "TIEOUT_CORPORA"):
+            del os.environ[name]
+    folder = tmp_path_factory.mktemp("dagster")
+    (folder / "dagster.yaml").write_text("telemetry: {enabled: false}\nnux: {enabled: false}\n")
+    os.environ["DAGSTER_HOME"] = str(folder)
+
+
+@pytest.fixture(scope="session")
+def postgres_url(own_environment: None) -> Iterator[str]:
+    """A server to make databases on: its maintenance database, as a login that may create roles and databases."""
+    if given := os.environ.get("TIEOUT_TEST_DATABASE_URL"):
+        yield given
+        return
+    home = Path(tempfile.mkdtemp(prefix="tieout tests "))
+    home.chmod(0o711)  # as root, the server's account must pass through
+    undertaker = [sys.executable, "-c", UNDERTAKER, home]
+    with subprocess.Popen(undertaker, stdin=subprocess.PIPE, start_new_session=True, cwd=REPOSITORY):
+        server = EmbeddedPostgres(home)
+        server.start()
+        yield server.url()
+
+
+@pytest.fixture(scope="session")
+def make_database(postgres_url: str) -> Callable[..., contextlib.AbstractContextManager[str]]:
+    """Makes a database, empty or from a template, gives its URL, and drops it at the end."""
+    count = 0
+
+    @contextlib.contextmanager
+    def make(template: str = "template0") -> Iterator[str]:
+        nonlocal count
+        count += 1
+        name = f"tieout_test_{os.getpid()}_{count}"
+        with psycopg.connect(postgres_url, autocommit=True) as connection:
+            connection.execute(
+                sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
+            )
+            try:
+                yield make_conninfo(postgres_url, dbname=name)
+            finally:
+                connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def template(make_database: Callable[..., contextlib.AbstractContextManager[str]]) -> Iterator[str]:
+    """The name of a database with both schemas, from the migrations."""
+    with make_database() as url:
+        database = Database(url=url, dagster_libpq_url=url)
+        for module in MIGRATIONS:
+            if importlib.util.find_spec(module):
+                importlib.import_module(module).upgrade(database.sqlalchemy_url)
+        yield psycopg.conninfo.conninfo_to_dict(url)["dbname"]
+
+
+@pytest.fixture
+def empty_database_url(make_database: Callable[..., contextlib.AbstractContextManager[str]]) -> Iterator[str]:
+    """A database of the test's own with nothing in it."""
+    with make_database() as url:
+        yield url
+
+
+@pytest.fixture
+def database_url(
+    make_database: Callable[..., contextlib.AbstractContextManager[str]], template: str
+) -> Iterator[str]:
+    """A database of the test's own with both schemas and no rows of ours."""
+    with make_database(template) as url:
+        yield url
+
+
+@pytest.fixture
+def connection(database_url: str) -> Iterator[psycopg.Connection]:
+    """A psycopg connection to `database_url` in a transaction, as the login that is a member of all roles."""
+    with contextlib.closing(psycopg.connect(database_url)) as opened:
+        yield opened
