@@ -21,7 +21,8 @@ from dagster_project.settings import Settings
 
 OLDEST_VERSION = 15
 CONNECT_SECONDS = 10
-MIGRATIONS = ("ledger_core.migrate", "reconciliation.migrate")  # in this order: the second reads the first's views
+# In this order: the second reads the first's views.
+MIGRATIONS = ("ledger_core.migrate", "reconciliation.migrate")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +126,7 @@ def libpq_url(text: str, name: str) -> str:
 
 
 def alchemy_url(url: str, driver: str) -> str:
-    """The same place in SQLAlchemy's form. Host and port stand in the query, where socket folders are understood too."""
+    """The same place in SQLAlchemy's form. Host and port stand in the query, where a socket folder is understood."""
     parts = {name: str(value) for name, value in conninfo_to_dict(url).items() if value is not None}
     return URL.create(
         driver,
@@ -173,7 +174,9 @@ def _create_dagster_database(dagster_url: str, url: str) -> None:
             try:
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
             except psycopg.errors.DuplicateDatabase:
-                raise ServerError(f"{_place(dagster_url)}: expected Dagster's database, found: {absent}") from absent
+                raise ServerError(
+                    f"{_place(dagster_url)}: expected Dagster's database, found: {absent}"
+                ) from absent
             except psycopg.Error as error:
                 raise ServerError(
                     f"{_place(dagster_url)}: expected Dagster's database, found none, and it cannot be made: "

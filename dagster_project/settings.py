@@ -11,8 +11,9 @@
 | `TIEOUT_LANDING` | the folder where deliveries arrive | `.tieout/landing` |
 | `TIEOUT_ALERT_URLS` | where alerts go, Apprise URLs, white space between | alerts go to a file alone |
 
-A variable that begins with `TIEOUT_` and is none of these is refused: a mistyped name must not silently mean the default.
-Secrets never appear in `repr`, and the card key never enters the database. Nothing is read from the environment later.
+A variable that begins with `TIEOUT_` and is none of these is refused: a mistyped name must not silently mean the
+default. Secrets never appear in `repr`, and the card key never enters the database. Nothing is read from the
+environment later.
 """
 
 import binascii
@@ -92,7 +93,9 @@ def read_settings(environment: Mapping[str, str], current_folder: Path) -> Setti
     own_sources = state / "sources.yaml"
     return Settings(
         home=home,
-        sources=path("TIEOUT_SOURCES", own_sources if own_sources.exists() else _home_sources(home, own_sources)),
+        sources=path(
+            "TIEOUT_SOURCES", own_sources if own_sources.exists() else _home_sources(home, own_sources)
+        ),
         landing=path("TIEOUT_LANDING", state / "landing"),
         card_key_file=path("TIEOUT_CARD_KEY_FILE", state / "card.key"),
         database_url=given.get("TIEOUT_DATABASE_URL"),

@@ -1,8 +1,8 @@
 """What every test may ask for: a real PostgreSQL, a migrated database of its own, the corpora.
 
-The server is the product's own embedded one, started once a session and taken down even when the session is killed; with
-`TIEOUT_TEST_DATABASE_URL` it is the server named there (its login needs CREATEDB and CREATEROLE). Each test's database is
-a copy of a template that was migrated once. Nothing here is a double of anything.
+The server is the product's own embedded one, started once a session and taken down even when the session is killed;
+with `TIEOUT_TEST_DATABASE_URL` it is the server named there (its login needs CREATEDB and CREATEROLE). Each test's
+database is a copy of a template that was migrated once. Nothing here is a double of anything.
 """
 
 import contextlib
@@ -71,7 +71,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Says in red what was not run."""
     if not_run:
         terminalreporter.section("NOT RUN: corpora absent", red=True, bold=True)
-        terminalreporter.line(f"{len(not_run)} tests need real files, expected in {CORPORA}; set TIEOUT_CORPORA.")
+        terminalreporter.line(
+            f"{len(not_run)} tests need real files, expected in {CORPORA}; set TIEOUT_CORPORA."
+        )
         for nodeid in not_run:
             terminalreporter.line(f"  {nodeid}")
 
@@ -121,7 +123,9 @@ def make_database(postgres_url: str) -> Callable[..., contextlib.AbstractContext
         name = f"tieout_test_{os.getpid()}_{count}"
         with psycopg.connect(postgres_url, autocommit=True) as connection:
             connection.execute(
-                sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
+                sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
+                    sql.Identifier(name), sql.Identifier(template)
+                )
             )
             try:
                 yield make_conninfo(postgres_url, dbname=name)

@@ -1,8 +1,8 @@
 """Where a server lives: its folder, its unprivileged account, its socket folder, its binaries.
 
-PostgreSQL refuses to run as root. For root, the server runs as `nobody` in a folder that account can reach; permissions
-of folders that are not ours are never changed. What was chosen stands in `<home>/.tieout/postgres.json`, so the choice is
-made once. Nothing here starts or stops a server.
+PostgreSQL refuses to run as root. For root, the server runs as `nobody` in a folder which that account can reach;
+permissions of folders that are not ours are never changed. What was chosen stands in `<home>/.tieout/postgres.json`,
+so the choice is made once. Nothing here starts or stops a server.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from typing import Any
 from dagster_project.errors import ServerError
 
 STATE_FOLDER = ".tieout"
-SOCKET_PARENT = Path("/tmp")  # noqa: S108  short (a socket path must stay below 108 bytes) and kept clean of live sockets by nobody
+SOCKET_PARENT = Path("/tmp")  # noqa: S108  short: a socket's path must stay below 108 bytes
 FALLBACK_PARENT = Path("/var/lib")
 PROGRAM_FOLDER = "pginstall18"  # as the wheel calls its PostgreSQL 18 tree
 
@@ -46,7 +46,7 @@ class Account:
         return subprocess.run(  # noqa: S603  fixed programs, no shell
             [str(part) for part in command],
             cwd=folder,
-            env={"PATH": "/usr/bin:/bin", "LC_ALL": "C", "LD_LIBRARY_PATH": str(_programs_in_wheel() / "lib")},
+            env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -190,10 +190,8 @@ def _belongs_to(folder: Path, home: Path) -> bool:
     owner = Path(note.read_text())
     if owner == home:
         return True
-    claim = owner / STATE_FOLDER / "postgres.json"
-    if claim.exists() and json.loads(claim.read_text())["folder"] == str(folder):
-        return False
-    return True  # the home was moved
+    claim = owner / STATE_FOLDER / "postgres.json"  # gone if the home was moved
+    return not (claim.exists() and json.loads(claim.read_text())["folder"] == str(folder))
 
 
 def _default_account() -> Account:

@@ -1,9 +1,9 @@
 """The supervisor of one embedded PostgreSQL server: start once, wait, check, stop.
 
-Law: a server is started by one process at a time (file lock) and never over the data of a living one. What runs is read
-from `postmaster.pid` and proved against the process's own command line, so a process id that was left behind, or is used
-by another program since, is never taken for a server and never signalled. The server is a daemon of its own session: it
-survives the death of whoever started it. It does not create schemas; migrations do.
+Law: a server is started by one process at a time (file lock) and never over the data of a living one. What runs is
+read from `postmaster.pid` and proved against the process's own command line, so a process id that was left behind, or
+is used by another program since, is never taken for a server and never signalled. The server is a daemon of its own
+session: it survives the death of whoever started it. It does not create schemas; migrations do.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ SUPERUSER = "postgres"
 DATABASES = ("tieout", "dagster")
 PORT = 5432  # names the socket file; nothing listens on the network
 MAJOR_VERSION = "18"
-READY_SECONDS = 3600  # crash recovery of a large ledger may take long; a server that dies ends the wait at once
+READY_SECONDS = 3600  # crash recovery of a large ledger takes long; a server that dies ends the wait at once
 LEFTOVER_SECONDS = 60  # sessions of a killed server end by themselves as soon as they notice
 LOG_BYTES = 10_000_000
 
@@ -279,6 +279,10 @@ def _create_databases(places: Places) -> None:
 
 def _failure(places: Places, purpose: str, output: str) -> ServerError:
     tail = places.account.run("/usr/bin/tail", "-n", "3", places.log)
-    lines = [*output.strip().split("\n")[-3:], *(tail.stdout.strip().split("\n") if tail.returncode == 0 else [])]
+    lines = output.strip().split("\n")[-3:]
+    if tail.returncode == 0:
+        lines += tail.stdout.strip().split("\n")
     found = " | ".join(line.strip() for line in lines if line.strip())
-    return ServerError(f"PostgreSQL in {places.folder}: expected {purpose}, found: {found}. Server log: {places.log}")
+    return ServerError(
+        f"PostgreSQL in {places.folder}: expected {purpose}, found: {found}. Server log: {places.log}"
+    )
