@@ -16,7 +16,9 @@ from ledger_core.errors import AmountError, UnknownAssetError
 MIN_AMOUNT_MINOR: Final = -(2**63) + 1  # one above the smallest bigint, so that every amount can be negated
 MAX_AMOUNT_MINOR: Final = 2**63 - 1
 MAX_EXPONENT: Final = 18  # 10**18 is the largest power of ten a bigint holds
-_MAX_TEXT_LENGTH: Final = 40  # 19 digits, sign, mark and leading or trailing zeros; longer text is not an amount
+_MAX_TEXT_LENGTH: Final = (
+    40  # 19 digits, sign, mark and leading or trailing zeros; longer text is not an amount
+)
 
 # ISO 4217:2015, list one (maintenance agency SIX), amendments up to 180 (2025). Funds codes are included;
 # metals and testing codes have no minor unit there and so none here.

@@ -55,7 +55,9 @@ def queries(path: Path) -> Mapping[str, str]:
         if re.match(r"\s*--\s*name\b", line):
             matched = _HEADER.fullmatch(line)
             if matched is None or matched.group(1) in blocks:
-                raise SqlFileError(f"{path.name} line {number}: expected a new '-- name: lower_snake', found {line!r}")
+                raise SqlFileError(
+                    f"{path.name} line {number}: expected a new '-- name: lower_snake', found {line!r}"
+                )
             current = blocks[matched.group(1)] = []
         elif current is not None:
             current.append(line)
@@ -150,7 +152,9 @@ def _described(error: psycopg.Error, sqlstate: str) -> str:
         return f"database: the connection failed or was used wrongly ({type(error).__name__})"
     place = ".".join(part for part in (found.schema_name, found.table_name, found.column_name) if part)
     constraint = f" by {found.constraint_name}" if found.constraint_name else ""
-    return f"database: refused{constraint}{' in ' + place if place else ''} ({type(error).__name__}, {sqlstate})"
+    return (
+        f"database: refused{constraint}{' in ' + place if place else ''} ({type(error).__name__}, {sqlstate})"
+    )
 
 
 def _csv_ready(table: pa.Table) -> pa.Table:
@@ -159,7 +163,9 @@ def _csv_ready(table: pa.Table) -> pa.Table:
         if pa.types.is_dictionary(kind):
             table = table.set_column(index, field.name, table.column(index).cast(kind.value_type))
         elif pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_floating(kind):
-            raise BulkCopyError(f"column {field.name!r}: a {kind} does not travel through COPY; convert it to text")
+            raise BulkCopyError(
+                f"column {field.name!r}: a {kind} does not travel through COPY; convert it to text"
+            )
     return table
 
 

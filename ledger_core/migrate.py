@@ -1,0 +1,115 @@
+"""Bring a schema to its newest revision with Alembic, from code, for any package that keeps revisions in a folder.
+
+Laws: one transaction per schema (nothing or everything), one process at a time (advisory lock), objects belong to the
+role `tieout_owner`. There is no way down: posted rows must outlive any revision.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import psycopg
+import sqlalchemy
+from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.runtime.migration import MigrationContext, RevisionStep
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from psycopg import sql
+
+from ledger_core.errors import MigrationError
+from ledger_core.sql import execute_script, lock, translated_errors
+
+LEDGER_SCHEMA: Final = "ledger"
+LEDGER_SCRIPTS: Final = Path(__file__).parent / "migrations"
+OWNER_ROLE: Final = "tieout_owner"
+OLDEST_SERVER: Final = 150_000  # PostgreSQL 15: the oldest release this is tested on
+_ROLES_FILE: Final = Path(__file__).parent / "roles.sql"
+
+
+def migrate(
+    target: str | sqlalchemy.Connection,
+    *,
+    script_folder: Path,
+    schema: str,
+    version_table: str = "alembic_version",
+) -> str:
+    """Create `schema` and the product's roles if absent, run all outstanding revisions, return the newest one's name.
+
+    `target` is a libpq URL or conninfo (own connection, committed at the end) or an open SQLAlchemy connection on
+    psycopg 3 (the caller commits). `script_folder` holds `versions/*.py`. The connecting user needs CREATEROLE unless
+    the roles exist and are granted to it, and CREATE on the database. Safe to repeat and to run from two processes at
+    once. Raises MigrationError, or StoreError where PostgreSQL refuses.
+    """
+    if isinstance(target, sqlalchemy.Connection):
+        return _migrated(target, script_folder, schema, version_table)
+    with translated_errors():
+        driver_connection = psycopg.connect(target)
+    engine = sqlalchemy.create_engine(
+        "postgresql+psycopg://", creator=lambda: driver_connection, poolclass=sqlalchemy.StaticPool
+    )
+    try:
+        with engine.begin() as connection:
+            return _migrated(connection, script_folder, schema, version_table)
+    finally:
+        engine.dispose()
+
+
+def migrate_ledger(target: str | sqlalchemy.Connection) -> str:
+    """Bring schema `ledger` to its newest revision."""
+    return migrate(target, script_folder=LEDGER_SCRIPTS, schema=LEDGER_SCHEMA)
+
+
+def _migrated(connection: sqlalchemy.Connection, script_folder: Path, schema: str, version_table: str) -> str:
+    driver = _driver(connection)
+    if driver.info.server_version < OLDEST_SERVER:
+        raise MigrationError(
+            f"PostgreSQL: expected version 15 or newer, found {driver.info.server_version // 10_000}"
+        )
+    if not (script_folder / "versions").is_dir():
+        raise MigrationError(f"migrations: expected a folder {script_folder / 'versions'}, found none")
+    with translated_errors():
+        lock(driver, f"tieout.migrate.{schema}", wait=True)
+        execute_script(driver, _ROLES_FILE)
+        exists = driver.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (schema,)).fetchone()
+        if exists is None:
+            create = sql.SQL("CREATE SCHEMA {} AUTHORIZATION {}")
+            driver.execute(create.format(sql.Identifier(schema), sql.Identifier(OWNER_ROLE)))
+        driver.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(OWNER_ROLE)))
+        newest = _upgraded(connection, script_folder, schema, version_table)
+        driver.execute("RESET ROLE")
+    return newest
+
+
+def _upgraded(connection: sqlalchemy.Connection, script_folder: Path, schema: str, version_table: str) -> str:
+    config = Config()
+    config.set_main_option("script_location", str(script_folder).replace("%", "%%"))
+    scripts = ScriptDirectory.from_config(config)
+
+    def outstanding(current: Any, _context: MigrationContext) -> list[RevisionStep]:
+        # Alembic's own `upgrade` command passes exactly this to its environment; there is no public name for it.
+        return list(scripts._upgrade_revs("head", current))  # noqa: SLF001
+
+    try:
+        with EnvironmentContext(config, scripts, fn=outstanding) as environment:
+            environment.configure(
+                connection=connection,
+                version_table=version_table,
+                version_table_schema=schema,
+                transactional_ddl=True,
+            )
+            environment.run_migrations()
+    except CommandError as error:
+        raise MigrationError(f"migrations of {schema}: {error}") from None
+    head = scripts.get_current_head()
+    if head is None:
+        raise MigrationError(f"migrations: expected one newest revision in {script_folder}, found none")
+    return head
+
+
+def _driver(connection: sqlalchemy.Connection) -> psycopg.Connection[Any]:
+    driver = connection.connection.driver_connection
+    if not isinstance(driver, psycopg.Connection):
+        raise MigrationError(f"SQLAlchemy driver: expected psycopg 3, found {type(driver).__module__}")
+    return driver
