@@ -51,6 +51,7 @@ shutil.rmtree(sys.argv[1])
 not_run: list[str] = []
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest looks at -m
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Marks the tests that need a database; sets aside those whose corpora are absent, to be named at the end."""
     kept = []

@@ -53,6 +53,7 @@ class Account:
             text=True,
             errors="replace",
             check=False,
+            start_new_session=True,  # an interrupt at the terminal is not meant for it
             **drop,
         )
 

@@ -9,8 +9,8 @@ session: it survives the death of whoever started it. It does not create schemas
 import contextlib
 import fcntl
 import os
+import secrets
 import shutil
-import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,6 +26,7 @@ LOGIN = "tieout"  # may create roles and databases, is no superuser: what works 
 SUPERUSER = "postgres"
 DATABASES = ("tieout", "dagster")
 PORT = 5432  # names the socket file; nothing listens on the network
+SOCKET_NAME = f".s.PGSQL.{PORT}"
 MAJOR_VERSION = "18"
 READY_SECONDS = 3600  # crash recovery of a large ledger takes long; a server that dies ends the wait at once
 LEFTOVER_SECONDS = 60  # sessions of a killed server end by themselves as soon as they notice
@@ -86,8 +87,7 @@ class EmbeddedPostgres:
             started = not _is_running(places)
             if started:
                 _prepare(places)
-                _launch(places)
-            _await_ready(places)
+            _await_ready(places, _launch(places) if started else _postmaster(places))
             _create_databases(places)
             return started
 
@@ -97,7 +97,9 @@ class EmbeddedPostgres:
             places = recorded(self.home)
             if places is None or not _is_running(places):
                 return False
-            done = _control(places, "stop", "-m", "fast", "-w", "-t", str(READY_SECONDS))
+            done = places.account.run(
+                places.program("pg_ctl"), "-s", "-D", places.data, "stop", "-m", "fast", "-w", "-t", str(READY_SECONDS)
+            )
             if done.returncode != 0:
                 raise _failure(places, "to stop the server", done.stdout)
             with contextlib.suppress(OSError):
@@ -143,12 +145,13 @@ def _pid_file(places: Places) -> tuple[int, str] | None:
         return None
 
 
-def _title(process_id: int) -> str:
-    """The command line of a living process; empty when it is gone, or dead and not yet reaped."""
+def _title(process_id: int) -> list[str]:
+    """The arguments of a living process; empty when it is gone, or dead and not yet reaped."""
     try:
-        return Path(f"/proc/{process_id}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        text = Path(f"/proc/{process_id}/cmdline").read_bytes().decode(errors="replace")
     except OSError:
-        return ""
+        return []
+    return text.rstrip("\0").split("\0") if text else []
 
 
 def _processes(places: Places) -> list[int]:
@@ -157,9 +160,11 @@ def _processes(places: Places) -> list[int]:
     return [process_id for process_id in ids if _is_of(places, _title(process_id))]
 
 
-def _is_of(places: Places, title: str) -> bool:
-    postmaster = title.split(" ", 1)[0].endswith("/postgres") and f"cluster_name={places.name}" in title
-    return postmaster or title.startswith(f"postgres: {places.name}: ")
+def _is_of(places: Places, title: list[str]) -> bool:
+    if not title:
+        return False
+    postmaster = title[0].endswith("/postgres") and f"cluster_name={places.name}" in title
+    return postmaster or title[0].startswith(f"postgres: {places.name}: ")
 
 
 def _postmaster(places: Places) -> int | None:
@@ -182,7 +187,10 @@ def _is_running(places: Places) -> bool:
             )
         time.sleep(0.05)
     # Only now: PostgreSQL would take any program of ours that has the old process id for a living server.
-    places.account.run("/bin/rm", "-f", places.data / "postmaster.pid")
+    sockets = places.socket_folder()
+    places.account.run(
+        "/bin/rm", "-f", places.data / "postmaster.pid", sockets / SOCKET_NAME, sockets / f"{SOCKET_NAME}.lock"
+    )
     return False
 
 
@@ -207,10 +215,11 @@ def _refuse_foreign_data(places: Places) -> None:
 
 
 def _prepare(places: Places) -> None:
-    """Data folder and settings are there. An initdb that was killed leaves only a draft."""
+    """Data folder and settings are there."""
+    for left in places.folder.glob("draft-*"):  # by starters that were killed, one perhaps still being written
+        shutil.rmtree(left, ignore_errors=True)
     if places.account.run("/usr/bin/test", "-e", places.data / "PG_VERSION").returncode != 0:
-        draft = places.folder / "data.draft"
-        shutil.rmtree(draft, ignore_errors=True)
+        draft = places.folder / f"draft-{secrets.token_hex(4)}"
         # `trust` is safe here: the only way in is a socket in a folder that no other user can enter.
         done = places.account.run(
             places.program("initdb"), "-D", draft, "-U", SUPERUSER, "-A", "trust", "-E", "UTF8",
@@ -235,18 +244,16 @@ def _write(places: Places, name: str, text: str) -> None:
     os.chown(path, places.account.user_id, places.account.group_id)
 
 
-def _launch(places: Places) -> None:
+def _launch(places: Places) -> int:
+    """The process id of a new server, which is a child of init and of no terminal."""
     if places.log.exists() and places.log.stat().st_size > LOG_BYTES:
         places.log.replace(places.log.with_suffix(".log.1"))
-    done = _control(places, "start", "-w", "-t", str(READY_SECONDS), "-o", f"-c cluster_name={places.name}")
+    # Not by pg_ctl, whose own shell would expand a `$` in a path.
+    command = [places.program("postgres"), "-D", places.data, "-c", f"cluster_name={places.name}"]
+    done = places.account.run("/bin/sh", "-c", 'exec "$@" >>"$0" 2>&1 & echo $!', places.log, *command)
     if done.returncode != 0:
         raise _failure(places, "to start the server", done.stdout)
-
-
-def _control(places: Places, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return places.account.run(
-        places.program("pg_ctl"), "-s", "-D", places.data, "-l", places.log, *arguments, folder=places.folder
-    )
+    return int(done.stdout)
 
 
 def _refusal(places: Places) -> str | None:
@@ -258,12 +265,12 @@ def _refusal(places: Places) -> str | None:
     return None
 
 
-def _await_ready(places: Places) -> None:
-    """Returns when connections are taken; somebody else may have started the server and died before it was ready."""
+def _await_ready(places: Places, process_id: int | None) -> None:
+    """Returns when connections are taken; the server may still be recovering, or die before it is ready."""
     deadline = time.monotonic() + READY_SECONDS
     while (why := _refusal(places)) is not None:
-        if _postmaster(places) is None or time.monotonic() > deadline:
-            raise _failure(places, "to reach the server", why)
+        if process_id is None or not _title(process_id) or time.monotonic() > deadline:
+            raise _failure(places, "to start the server", why)
         time.sleep(0.05)
 
 
