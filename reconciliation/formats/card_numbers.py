@@ -3,10 +3,10 @@
 Law: no full card number is stored, logged or shown, and nobody without the key can test a guessed number against a
 token. The key comes from the shell and lives outside the database; this module neither finds nor keeps it anywhere.
 
-What counts as a card number in free text: 13 to 19 digits, in one run or in groups parted by one space or hyphen, with a
-length and prefix that a card scheme issues and a good Luhn digit. A group of more than 19 digits is a reference (a 23-digit
-acquirer reference number, a 25-digit file id) and stays as it is, so references survive. An IBAN or an order
-number may look like a card number by chance (about one in ten of those with a fitting prefix): its middle is masked too.
+What counts as a card number in free text: 13 to 19 digits, in one run or in groups parted by one space or hyphen, with
+a length and prefix that a card scheme issues and a good Luhn digit. A group of more than 19 digits is a reference (a
+23-digit acquirer reference number, a 25-digit file id) and stays as it is, so references survive. An IBAN or an order
+number may read as a card number by chance (one in ten of those with a fitting prefix): its middle is masked too.
 
 >>> masked_text("paid with 5555 5555 5555 4444, ref 74537604221431003881865")
 'paid with 5555 55** **** 4444, ref 74537604221431003881865'
@@ -54,8 +54,8 @@ _DOUBLED: Final = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)  # a doubled digit, less nine w
 class KeyedCardTokens:
     """Card tokens under one key: equal numbers give equal tokens, another key gives another token.
 
-    A token reads ``v1:<key id>:<base32>``: 160 bits of HMAC-SHA-256 over the digits. The key id is a digest of the key, so
-    that tokens of an older key are recognised when keys are rotated. Refuses keys under 32 bytes with ValueError.
+    A token reads ``v1:<key id>:<base32>``: 160 bits of HMAC-SHA-256 over the digits. The key id is a digest of the
+    key, so that tokens of an older key are recognised when keys are rotated. Keys under 32 bytes are a ValueError.
     """
 
     __slots__ = ("_key", "key_id")

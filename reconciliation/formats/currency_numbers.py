@@ -1,8 +1,8 @@
 """ISO 4217 numeric currency codes as card schemes write them, with their letters and minor digits.
 
 Law: a number that is not in the table is an error of the file, never a guess. Holds no exponents of its own:
-those are the ledger's (``ledger_core.money``). Source: ISO 4217 list one (maintenance agency SIX) up to amendment 180, with
-the withdrawn codes still met in files. Number 532 was ANG until March 2025 and is XCG since.
+those are the ledger's (``ledger_core.money``). Source: ISO 4217 list one (maintenance agency SIX) up to amendment
+180, with the withdrawn codes still met in files. Number 532 was ANG until March 2025 and is XCG since.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from typing import Final
 
 from ledger_core.money import exponent_of
 
-_NUMBERS: Final = """
+_TABLE: Final = """
 008 ALL 012 DZD 032 ARS 036 AUD 044 BSD 048 BHD 050 BDT 051 AMD 052 BBD 060 BMD 064 BTN 068 BOB 072 BWP 084 BZD
 090 SBD 096 BND 104 MMK 108 BIF 116 KHR 124 CAD 132 CVE 136 KYD 144 LKR 152 CLP 156 CNY 170 COP 174 KMF 188 CRC
 191 HRK 192 CUP 203 CZK 208 DKK 214 DOP 222 SVC 230 ETB 232 ERN 238 FKP 242 FJD 262 DJF 270 GMD 292 GIP 320 GTQ
@@ -25,12 +25,13 @@ _NUMBERS: Final = """
 941 RSD 943 MZN 944 AZN 946 RON 947 CHE 948 CHW 949 TRY 950 XAF 951 XCD 952 XOF 953 XPF 967 ZMW 968 SRD 969 MGA
 970 COU 971 AFN 972 TJS 973 AOA 974 BYR 975 BGN 976 CDF 977 BAM 978 EUR 979 MXV 980 UAH 981 GEL 984 BOV 985 PLN
 986 BRL 990 CLF 997 USN
-""".split()
+"""
+_WORDS: Final = _TABLE.split()
 
 ASSETS_BY_NUMBER: Final[Mapping[str, tuple[str, int]]] = MappingProxyType(
     {
         number: (letters, exponent_of(letters))
-        for number, letters in zip(_NUMBERS[::2], _NUMBERS[1::2], strict=True)
+        for number, letters in zip(_WORDS[::2], _WORDS[1::2], strict=True)
     }
 )
 """Numeric code to letters and number of minor digits: "978" gives ("EUR", 2)."""

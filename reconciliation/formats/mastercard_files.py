@@ -1,0 +1,263 @@
+"""The logical files inside one IPM file: header, members, trailer, and what the trailer proves.
+
+Law: a logical file counts only when its trailer agrees with what was read: file id, number of messages, sum of amounts;
+message numbers rise by one from one. Then its net per asset becomes a settlement line of the opposite sign and each
+asset one statement. Anything else refuses the whole delivery. How single messages are read is ``mastercard_lines``.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Final
+
+from reconciliation.formats.canonical import LineCollector, ParsedDelivery, Statement
+from reconciliation.formats.mastercard_elements import FUNCTION_HEADER, FUNCTION_TRAILER, ORIGINATOR_SIGNS
+from reconciliation.formats.mastercard_framing import ASK_AGAIN, refused
+from reconciliation.formats.mastercard_lines import LineReader, digits_of
+from reconciliation.formats.mastercard_messages import Message, private_fields
+
+ADMINISTRATIVE: Final = "1644"
+
+_FILE_ID_LENGTH: Final = 25  # PDS 0105: type 3, date yymmdd, processor 11, sequence 5
+_HEADER_FIELDS: Final = frozenset({"0105", "0122"})
+_TRAILER_FIELDS: Final = frozenset({"0105", "0301", "0306"})
+_TEST_MODES: Final = {"P": False, "T": True}
+
+
+@dataclass(slots=True, kw_only=True)
+class _AssetTotals:
+    statement_no: int
+    net_minor: int = 0
+    line_count: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class _LogicalFile:
+    """What was read so far of a logical file whose trailer has not come yet."""
+
+    file_id: str
+    file_date: date
+    message_count: int = 0
+    amount_sum: int = 0
+    totals: dict[str, _AssetTotals] = field(default_factory=dict)
+
+    @property
+    def sequence_no(self) -> int:
+        return int(self.file_id[20:])
+
+
+class Delivery:
+    """Takes the messages of one physical file in order and gives the parsed delivery at its end."""
+
+    def __init__(self, *, line_reader: LineReader, account: str | None) -> None:
+        self._line_reader = line_reader
+        self._account = account
+        self._lines = LineCollector()
+        self._statements: list[Statement] = []
+        self._statements_begun = 0
+        self._file_ids: list[str] = []
+        self._test_mode = False
+        self._open: _LogicalFile | None = None
+        self._administrative: Counter[str] = Counter()
+
+    def take(self, message: Message) -> None:
+        """The next message: a header, a member, or a trailer that proves all since the header."""
+        file = self._open
+        function = message.elements.get(24, "") if message.message_type == ADMINISTRATIVE else ""
+        if file is None or function == FUNCTION_HEADER:
+            file = self._begun(message, function)
+        file.message_count += 1
+        self._demand_number(message, file.message_count)
+        if 4 in message.elements:
+            file.amount_sum += digits_of(message, 4)
+        if function == FUNCTION_TRAILER:
+            self._prove(message, file)
+            self._close(message, file)
+        elif message.message_type in ORIGINATOR_SIGNS:
+            self._add_line(message, file)
+        elif message.message_type != ADMINISTRATIVE:
+            raise refused(
+                code="structure",
+                place=f"record {message.record_no}, message type",
+                expected=f"{', '.join(ORIGINATOR_SIGNS)} or {ADMINISTRATIVE}",
+                found=message.message_type,
+            )
+        elif function != FUNCTION_HEADER:
+            self._administrative[function] += 1
+
+    def parsed(self, *, format_name: str, format_version: str) -> ParsedDelivery:
+        """Everything taken, once the last trailer has closed; refuses a file that stops before it."""
+        if self._open is not None or not self._file_ids:
+            raise refused(
+                code="truncated" if self._open else "structure",
+                place="end of the file",
+                expected=f"a trailer {ADMINISTRATIVE}/{FUNCTION_TRAILER} as the last message",
+                found="none for the last logical file" if self._open else "no message at all",
+            )
+        notes = [
+            f"{count} administrative messages {ADMINISTRATIVE}/{function or '?'}: counted, not lines"
+            for function, count in sorted(self._administrative.items())
+        ]
+        notes += [f"{count} {text}" for text, count in sorted(self._line_reader.notes.items())]
+        return ParsedDelivery(
+            format_name=format_name,
+            format_version=format_version,
+            file_reference="+".join(self._file_ids),
+            test_mode=self._test_mode,
+            statements=tuple(self._statements),
+            lines=self._lines.table(),
+            notes=tuple(notes),
+        )
+
+    def _begun(self, message: Message, function: str) -> _LogicalFile:
+        if function != FUNCTION_HEADER or self._open is not None:
+            header = f"{ADMINISTRATIVE}/{FUNCTION_HEADER}"
+            raise refused(
+                code="structure",
+                place=f"record {message.record_no}",
+                expected=f"the file header {header}"
+                if self._open is None
+                else f"the trailer {ADMINISTRATIVE}/{FUNCTION_TRAILER} before another header",
+                found=f"{message.message_type}/{function}"
+                if function
+                else f"message type {message.message_type}",
+                remedy="A file without its header and trailer proves nothing. " + ASK_AGAIN,
+            )
+        fields = private_fields(message, _HEADER_FIELDS)
+        file_id = _file_id(message, fields)
+        mode = fields.get("0122", "")
+        if mode not in _TEST_MODES:
+            raise refused(
+                code="structure",
+                place=f"record {message.record_no}, PDS 0122",
+                expected="P for production or T for test",
+                found=repr(mode[:1]) if mode else "none",
+            )
+        if file_id in self._file_ids:
+            raise refused(
+                code="conflict",
+                place=f"record {message.record_no}, PDS 0105",
+                expected="another file id for each logical file",
+                found=f"{file_id} again",
+            )
+        self._file_ids.append(file_id)
+        self._test_mode |= _TEST_MODES[mode]
+        self._open = _LogicalFile(file_id=file_id, file_date=_file_date(message, file_id))
+        return self._open
+
+    def _demand_number(self, message: Message, expected: int) -> None:
+        found = digits_of(message, 71)
+        if found != expected:
+            raise refused(
+                code="control_total",
+                place=f"record {message.record_no}, DE 71",
+                expected=f"message number {expected}",
+                found=f"{found}: messages are missing, doubled or out of order",
+            )
+
+    def _add_line(self, message: Message, file: _LogicalFile) -> None:
+        values = self._line_reader.line(message, file.file_date)
+        totals = self._totals(file, values["asset"])
+        totals.net_minor += values["amount_minor"]
+        totals.line_count += 1
+        self._lines.add(
+            statement_no=totals.statement_no,
+            record_no=message.record_no,
+            native_id=f"{file.file_id}/{message.elements[71]}",
+            booking_date=file.file_date,
+            batch_ref=file.file_id,
+            **values,
+        )
+
+    def _totals(self, file: _LogicalFile, asset: str) -> _AssetTotals:
+        totals = file.totals.get(asset)
+        if totals is None:
+            totals = file.totals[asset] = _AssetTotals(statement_no=self._statements_begun)
+            self._statements_begun += 1
+        return totals
+
+    def _prove(self, message: Message, file: _LogicalFile) -> None:
+        """The trailer's file id, message count and amount checksum against what was read."""
+        fields = private_fields(message, _TRAILER_FIELDS)
+        file_id = _file_id(message, fields)
+        if file_id != file.file_id:
+            raise refused(
+                code="control_total",
+                place=f"record {message.record_no}, PDS 0105",
+                expected=f"the header's file id {file.file_id}",
+                found=file_id,
+            )
+        for tag, what, read in (
+            ("0306", "messages, header and trailer among them", file.message_count),
+            ("0301", "as the sum of all DE 4", file.amount_sum),
+        ):
+            stated = fields.get(tag, "")
+            if not (stated.isascii() and stated.isdecimal()) or int(stated) != read:
+                raise refused(
+                    code="control_total",
+                    place=f"record {message.record_no}, PDS {tag}",
+                    expected=f"{read} {what}: that is what the file holds",
+                    found=str(int(stated)) if stated.isascii() and stated.isdecimal() else "no number",
+                )
+
+    def _close(self, message: Message, file: _LogicalFile) -> None:
+        """Add the settlement lines and statements of a proved logical file, in the order its assets came."""
+        for asset, totals in file.totals.items():
+            net_minor, line_count = totals.net_minor, totals.line_count
+            if net_minor:
+                self._lines.add(
+                    statement_no=totals.statement_no,
+                    record_no=message.record_no,
+                    native_id=f"{file.file_id}/settlement/{asset}",
+                    booking_date=file.file_date,
+                    amount_minor=-net_minor,
+                    asset=asset,
+                    batch_ref=file.file_id,
+                    kind="settlement",
+                    type_code=f"{ADMINISTRATIVE}-{FUNCTION_TRAILER}-net",
+                )
+            self._statements.append(
+                Statement(
+                    statement_ref=f"{file.file_id}/{asset}",
+                    account=self._account,
+                    asset=asset,
+                    sequence_no=file.sequence_no,
+                    from_date=file.file_date,
+                    to_date=file.file_date,
+                    opening_minor=None,
+                    closing_minor=None,
+                    movement_minor=0,
+                    line_count=line_count + bool(net_minor),
+                    proofs=(
+                        f"message numbers 1 to {file.message_count} without gap (DE 71)",
+                        f"{file.message_count} messages, as the trailer says (PDS 0306)",
+                        f"amounts sum to {file.amount_sum}, as the trailer says (PDS 0301)",
+                        f"net of {line_count} records {net_minor}, settled by {-net_minor}",
+                    ),
+                )
+            )
+        self._open = None
+
+
+def _file_id(message: Message, fields: dict[str, str]) -> str:
+    file_id = fields.get("0105", "")
+    if len(file_id) != _FILE_ID_LENGTH or not (file_id.isascii() and file_id.isdecimal()):
+        raise refused(
+            code="structure",
+            place=f"record {message.record_no}, PDS 0105",
+            expected=f"a file id of {_FILE_ID_LENGTH} digits",
+            found=f"{len(file_id)} characters that are not that" if file_id else "none",
+        )
+    return file_id
+
+
+def _file_date(message: Message, file_id: str) -> date:
+    try:
+        return date(2000 + int(file_id[3:5]), int(file_id[5:7]), int(file_id[7:9]))
+    except ValueError:
+        raise refused(
+            code="date",
+            place=f"record {message.record_no}, PDS 0105",
+            expected="a date as yymmdd in positions 4 to 9",
+            found=repr(file_id[3:9]),
+        ) from None

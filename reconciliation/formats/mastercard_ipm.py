@@ -1,0 +1,115 @@
+"""Mastercard IPM clearing files (T112 and relatives): presentments, chargebacks and fees, proved and signed.
+
+    1644/697  header    PDS 0105 file id, PDS 0122 production or test          DE 71 = 00000001
+    1240/200  presentment   DE 4 100.00 EUR, fee 1.20 kept back in PDS 0146    DE 71 = 00000002
+    1644/695  trailer   PDS 0105 the same, 0306 three messages, 0301 sum 10000 DE 71 = 00000003
+
+    gives one line of +98.80 EUR with a fee of 1.20, and a settlement line of -98.80 EUR that the bank will answer.
+
+Law: a file is taken whole or refused. Each logical file proves header, trailer, file id, message count, the sum of all
+DE 4 and message numbers without gap; exponents the file states must be ISO's. A sign that is not in the tables is
+a refusal, never a guess. Card numbers are tokens from the first decode on.
+
+Amounts: the reconciliation amount (DE 5 in DE 50) where present, else the transaction amount (DE 4 in DE 49). The
+sign follows who sent the message and whom it credits (``mastercard_elements``), then which side we are on
+(``ReadOptions.acquirer_view``), then PDS 0025: R turns it round. PDS 0146 is signed the same way: 29 debits the sender
+of the message (for a presentment we sent: kept back from us), 19 credits it; its settlement indicator is not
+interpreted, values other than 01 are noted. A fee collection (1740) is taken as sent to us unless DE 94 is among the
+setting ``institution_ids``.
+
+The settlement line of a logical file and asset is ours: the net position that the proven trailer implies, with the
+opposite sign, so that the source returns to zero. It is left out when that net is zero.
+
+Settings: ``ebcdic`` (cp500 or cp037), ``account`` (name for the statements), ``institution_ids`` (ours, by commas),
+``event_time_zone`` (DE 12 is local to the merchant and names no zone: its clock time is read in this zone, UTC if left
+out, so rely on its date at most). Two-digit years are 20yy, or 19yy when that would be over a year after the file.
+
+Not verified against a current manual (members have it): function codes, processing codes and their signs, the parts of
+PDS 0025, 0105, 0146 and 0148, and that PDS 0301 sums DE 4 of every message that has one. Several independent open
+programs agree on each.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, tzinfo
+from difflib import get_close_matches
+from typing import BinaryIO, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from reconciliation.errors import SourcesError
+from reconciliation.formats.canonical import ParsedDelivery, ReadOptions
+from reconciliation.formats.mastercard_files import Delivery
+from reconciliation.formats.mastercard_framing import open_frames, starts_like_messages
+from reconciliation.formats.mastercard_lines import ELEMENTS_READ, LineReader, Side
+from reconciliation.formats.mastercard_messages import EBCDIC, decoded_messages
+
+NAME: Final = "mastercard_ipm"
+
+_SETTINGS: Final = ("account", "ebcdic", "event_time_zone", "institution_ids")
+
+
+def sniff(head: bytes) -> bool:
+    """Whether the first bytes look like an IPM file: a plausible length, then four digits in either encoding."""
+    return starts_like_messages(head)
+
+
+def read(stream: BinaryIO, options: ReadOptions) -> ParsedDelivery:
+    """Read a whole IPM file, in bounded memory apart from the lines.
+
+    Statements: one per logical file and asset, with ``statement_ref`` '<file id>/<asset>', the file id's sequence
+    number and no balances. Lines: one per 1240, 1442 and 1740, ``native_id`` '<file id>/<DE 71>'; then one settlement
+    line per asset. Raises RefusedFile (codes truncated, structure, not_this_format, control_total, amount, currency,
+    date, conflict, limit, sensitive_data); SourcesError for settings that are not known.
+    """
+    settings = _read_settings(options.settings)
+    frames = open_frames(stream, bytes_max=options.bytes_max)
+    side = Side(
+        acquirer_view=options.acquirer_view,
+        institution_ids=settings.institution_ids,
+        event_zone=settings.event_zone,
+    )
+    delivery = Delivery(
+        line_reader=LineReader(card_tokens=options.card_tokens, side=side), account=settings.account
+    )
+    messages = decoded_messages(
+        frames.messages, card_tokens=options.card_tokens, ebcdic=settings.ebcdic, wanted=ELEMENTS_READ
+    )
+    for message in messages:
+        delivery.take(message)
+    return delivery.parsed(format_name=NAME, format_version="1014" if frames.blocked else "vbs")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Settings:
+    account: str | None
+    ebcdic: str
+    event_zone: tzinfo
+    institution_ids: frozenset[str]
+
+
+def _read_settings(settings: Mapping[str, str]) -> _Settings:
+    problems = []
+    for name in settings.keys() - set(_SETTINGS):
+        near = get_close_matches(name, _SETTINGS, n=1)
+        problems.append(
+            f"settings of {NAME}: {name} is not known" + (f"; did you mean {near[0]}?" if near else "")
+        )
+    ebcdic = settings.get("ebcdic", EBCDIC[0])
+    if ebcdic not in EBCDIC:
+        problems.append(f"settings of {NAME}: ebcdic must be one of {', '.join(EBCDIC)}, found {ebcdic!r}")
+    event_zone: tzinfo = UTC
+    zone_name = settings.get("event_time_zone", "UTC")
+    if zone_name != "UTC":
+        try:
+            event_zone = ZoneInfo(zone_name)
+        except (ZoneInfoNotFoundError, ValueError):
+            problems.append(f"settings of {NAME}: event_time_zone {zone_name!r} is not a time zone")
+    if problems:
+        raise SourcesError(tuple(sorted(problems)))
+    ids = (part.strip() for part in settings.get("institution_ids", "").split(","))
+    return _Settings(
+        account=settings.get("account") or None,
+        ebcdic=ebcdic,
+        event_zone=event_zone,
+        institution_ids=frozenset(part for part in ids if part),
+    )
