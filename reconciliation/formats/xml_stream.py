@@ -1,0 +1,188 @@
+"""Streams the elements of an XML document that a stranger wrote.
+
+Law: nothing outside the document is ever read and nothing inside it is ever expanded. A document type declaration is
+refused before the parser sees a byte of it, in every encoding that is let in; size, depth and text nodes are bounded
+(depth 256 and 10 MB of text are the parser's own limits, left in force). Memory follows the elements the caller keeps.
+Does not validate against a schema and knows no message.
+"""
+
+import codecs
+import re
+from collections.abc import Iterator
+from typing import BinaryIO, Final
+
+from lxml import etree
+
+from reconciliation.errors import RefusedFile
+
+Element = etree._Element  # lxml offers no public name for it
+
+_CHUNK_BYTES: Final = 1 << 16
+_PROLOG_BYTES_MAX: Final = (
+    1 << 16
+)  # declaration and comments before the root; real files need a few hundred bytes
+_WHITE_SPACE: Final = " \t\r\n"
+# Encodings in which the prolog can be read as it stands; others (UTF-7, EBCDIC, UTF-32) could hide a declaration.
+_ASCII_LIKE: Final = re.compile(
+    r"utf-?8|(us-)?ascii|iso-8859-\d{1,2}|latin-?1|(windows-|cp)125\d", re.ASCII | re.IGNORECASE
+)
+_ENCODING: Final = re.compile(r"""<\?xml[^>]*?\sencoding\s*=\s*["']([^"']*)["']""")
+
+
+def local_name(tag: str) -> str:
+    """Element name without its namespace.
+
+    >>> local_name("{urn:iso:std:iso:20022:tech:xsd:camt.053.001.08}Ntry")
+    'Ntry'
+    """
+    return tag.rpartition("}")[2]
+
+
+def decoded_head(head: bytes) -> str:
+    """The first bytes as text, for recognising a document: byte order mark, UTF-16 by its zero bytes, else one byte each."""
+    return (
+        head.decode(_wide_encoding(head) or "latin-1", errors="replace")
+        .removeprefix("\ufeff")
+        .removeprefix("ï»¿")
+    )
+
+
+def stream_elements(stream: BinaryIO, *, names: tuple[str, ...], bytes_max: int) -> Iterator[Element]:
+    """Every element with one of these local names, at its end tag, while the document is still being read.
+
+    The caller clears what it no longer needs. Comments and processing instructions are dropped. Raises ``RefusedFile``:
+    ``unsafe`` (document type, hidden encoding), ``limit``, ``truncated`` (the document just ends), ``structure``.
+    """
+    parser = etree.XMLPullParser(
+        events=("end",),
+        tag=tuple(f"{{*}}{name}" for name in names),
+        resolve_entities=False,
+        load_dtd=False,
+        no_network=True,
+        huge_tree=False,
+        collect_ids=False,
+        remove_comments=True,
+        remove_pis=True,
+        remove_blank_text=True,
+    )
+    head = _read_head(stream)
+    _check_prolog(head)
+    bytes_read = 0
+    chunk = head
+    while chunk:
+        bytes_read += len(chunk)
+        if bytes_read > bytes_max:
+            raise RefusedFile(
+                code="limit",
+                place=f"byte {bytes_max + 1}",
+                expected=f"at most {bytes_max} bytes",
+                found="more",
+                remedy="Ask for smaller files, or raise bytes_max of this source.",
+            )
+        try:
+            parser.feed(chunk)
+        except etree.XMLSyntaxError as error:
+            raise _not_well_formed(error, code="structure") from None
+        for _, element in parser.read_events():
+            yield element
+        chunk = stream.read(_CHUNK_BYTES)
+    try:
+        root = parser.close()
+    except etree.XMLSyntaxError as error:
+        raise _not_well_formed(error, code="truncated") from None
+    for _, element in parser.read_events():
+        yield element
+    if root.getroottree().docinfo.internalDTD is not None:
+        raise _document_type()
+
+
+def _read_head(stream: BinaryIO) -> bytes:
+    """The first chunk whole, even from a stream that gives a few bytes at a time."""
+    parts: list[bytes] = []
+    missing = _PROLOG_BYTES_MAX
+    while missing and (part := stream.read(missing)):
+        parts.append(part)
+        missing -= len(part)
+    return b"".join(parts)
+
+
+def _wide_encoding(head: bytes) -> str | None:
+    if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return None
+    if head.startswith(codecs.BOM_UTF16_LE) or head.startswith(b"<\0"):
+        return "utf-16-le"
+    if head.startswith(codecs.BOM_UTF16_BE) or head.startswith(b"\0<"):
+        return "utf-16-be"
+    return None
+
+
+def _check_prolog(head: bytes) -> None:
+    """Let nothing but the declaration, comments and instructions stand before the root element."""
+    text = decoded_head(head)
+    declared = _ENCODING.match(text)
+    encoding = declared.group(1) if declared else "utf-8"
+    wide = _wide_encoding(head) is not None
+    allowed = (
+        encoding.lower().startswith("utf-16") if wide and declared else bool(_ASCII_LIKE.fullmatch(encoding))
+    )
+    if not allowed:
+        raise RefusedFile(
+            code="unsafe",
+            place="XML declaration",
+            expected="an encoding that can be checked before parsing (UTF-8, UTF-16, ISO-8859, Windows-125x)",
+            found=repr(encoding[:40]),
+            remedy="Have the sender deliver UTF-8.",
+        )
+    position = 0
+    while True:
+        while position < len(text) and text[position] in _WHITE_SPACE:
+            position += 1
+        closing = (
+            "-->" if text.startswith("<!--", position) else "?>" if text.startswith("<?", position) else None
+        )
+        if closing is None:
+            break
+        end = text.find(closing, position)
+        if end < 0:
+            position = len(text)
+            break
+        position = end + len(closing)
+    if text.startswith("<!", position):
+        raise _document_type()
+    if position >= len(text) and len(head) >= _PROLOG_BYTES_MAX:
+        raise RefusedFile(
+            code="limit",
+            place="before the root element",
+            expected=f"the root element within {_PROLOG_BYTES_MAX} bytes",
+            found="none",
+            remedy="Have the sender drop the comments before the document.",
+        )
+    if not text.startswith("<", position):
+        raise RefusedFile(
+            code="truncated" if position >= len(text) else "not_this_format",
+            place="start of file",
+            expected="an XML document",
+            found="the end of the file" if position >= len(text) else "something else",
+            remedy="Check which file this is, and ask for it again if it was cut off.",
+        )
+
+
+def _document_type() -> RefusedFile:
+    return RefusedFile(
+        code="unsafe",
+        place="before the root element",
+        expected="no document type declaration",
+        found="DOCTYPE",
+        remedy="Payment messages have none; treat the file as an attack until the sender explains it.",
+    )
+
+
+def _not_well_formed(error: etree.XMLSyntaxError, *, code: str) -> RefusedFile:
+    line, column = error.position
+    return RefusedFile(
+        code=code,
+        place=f"line {line}, column {column}",
+        expected="well-formed XML to the last byte",
+        found=(error.msg or "something else").partition(", line")[0][:160],
+        remedy="The file is damaged or incomplete; fetch it again from the sender.",
+    )
