@@ -13,7 +13,7 @@ SELECT max(r.business_date) AS done_to,
 FROM recon.run AS r
 WHERE r.source_id = %(source)s AND r.state = 'succeeded'
 
--- name: changed_from
+-- name: days_changed
 -- The earliest business date of whatever came on the external side since a snapshot.
 SELECT least(
     (SELECT min(l.booking_date) FROM recon.line AS l
@@ -31,7 +31,7 @@ SELECT least(
        AND NOT pg_visible_in_snapshot(x.xid, %(since)s::pg_snapshot))
 ) AS changed_from
 
--- name: ledger_changed_from
+-- name: ledger_changed
 -- The earliest effective time of whatever was posted to the accounts since a snapshot.
 SELECT min(j.effective_at) AS changed_from
 FROM ledger.journal_line_v1 AS j
@@ -57,7 +57,7 @@ SELECT j.entry_id, j.line_no, j.entry_key, j.effective_at, j.account, j.amount_m
     j.ref_servicer, j.ref_psp, j.ref_merchant, j.ref_payout, j.ref_arn, j.ref_rrn, j.ref_auth_code, j.batch_ref,
     j.counterparty, j.fx_rate::text AS fx_rate, j.fx_asset, j.fx_amount_minor
 FROM ledger.journal_line_v1 AS j
-WHERE j.account = ANY(%(accounts)s) AND j.effective_at > %(after)s AND j.effective_at <= %(until)s
+WHERE j.account = ANY(%(accounts)s) AND j.effective_at >= %(from)s AND j.effective_at < %(before)s
   AND pg_visible_in_snapshot(j.xid, %(snapshot)s::pg_snapshot)
   AND NOT EXISTS (
       SELECT FROM recon.match_member AS m JOIN recon.match_group AS g ON g.group_id = m.group_id
@@ -117,20 +117,12 @@ WHERE d.source_id = %(source)s AND d.outcome = 'rejected'
 ORDER BY d.delivery_id
 
 -- name: ledger_balances
--- Balance of each account at an instant, as this run sees the ledger.
-SELECT j.account, sum(j.amount_minor)::bigint AS balance_minor
-FROM ledger.journal_line_v1 AS j
-WHERE j.account = ANY(%(accounts)s) AND j.effective_at <= %(until)s AND pg_visible_in_snapshot(j.xid, %(snapshot)s::pg_snapshot)
-GROUP BY j.account
-
--- name: ledger_movements
--- Sum of each account's lines by step of the window: effective after one instant, up to the next.
-SELECT j.account, w.step::integer AS step, sum(j.amount_minor)::bigint AS amount_minor
-FROM ledger.journal_line_v1 AS j
-JOIN unnest(%(after)s::timestamptz[], %(until)s::timestamptz[]) WITH ORDINALITY AS w(after, until, step)
-    ON j.effective_at > w.after AND j.effective_at <= w.until
-WHERE j.account = ANY(%(accounts)s) AND pg_visible_in_snapshot(j.xid, %(snapshot)s::pg_snapshot)
-GROUP BY j.account, w.step
+-- Balance of each account before each instant, as this run sees the ledger.
+SELECT w.step::integer AS step, j.account, sum(j.amount_minor)::bigint AS balance_minor
+FROM unnest(%(instants)s::timestamptz[]) WITH ORDINALITY AS w(before, step)
+JOIN ledger.journal_line_v1 AS j ON j.account = ANY(%(accounts)s) AND j.effective_at < w.before
+    AND pg_visible_in_snapshot(j.xid, %(snapshot)s::pg_snapshot)
+GROUP BY w.step, j.account
 
 -- name: external_totals
 -- Sum of the lines of each account that speak, before a day.

@@ -1,0 +1,164 @@
+"""Reads what a run works on: the open items of both sides, balances and statements, all as of one snapshot.
+
+Law: a line is read if and only if it is in play in the window, and everything is read at one moment. Decides nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import psycopg
+import pyarrow as pa
+
+from ledger_core.sql import copy_out, queries
+from reconciliation.classification.calendars import BusinessCalendar, business_date_of
+from reconciliation.daily.window import Window
+from reconciliation.items import EXTERNAL_ITEM_SCHEMA, LEDGER_ITEM_SCHEMA
+from reconciliation.sources import Source
+
+SQL: Final = queries(Path(__file__).with_name("queries.sql"))
+
+_LEDGER_READ_SCHEMA: Final = pa.schema(
+    [
+        field if field.name != "business_date" else pa.field("effective_at", pa.timestamp("us", tz="UTC"), nullable=False)
+        for field in LEDGER_ITEM_SCHEMA
+    ]
+)
+_END_OF_DAY: Final = time(23, 59, 59)
+
+STATEMENT_SCHEMA: Final = pa.schema(
+    [
+        pa.field("account", pa.string(), nullable=False),
+        pa.field("asset", pa.string(), nullable=False),
+        pa.field("to_date", pa.date32(), nullable=False),
+        pa.field("sequence_no", pa.int64()),
+        pa.field("opening_minor", pa.int64()),
+        pa.field("closing_minor", pa.int64()),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """A file that was refused: what the calendar of files needs to know of it."""
+
+    delivery_id: int
+    file_name: str
+    for_date: date | None
+    code: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Universe:
+    """All that the fold needs, read at one snapshot.
+
+    ``external`` and ``ledger`` hold the items of the window and what was open before it; ``taken_*`` the matched ones of
+    earlier days that share a reference with them. ``ledger_balances`` is keyed by (account, day); ``external_before``,
+    ``differences_before`` and ``ledger_start`` by account.
+    """
+
+    snapshot: str
+    external: pa.Table
+    ledger: pa.Table
+    withdrawn: pa.Table
+    taken_external: pa.Table
+    taken_ledger: pa.Table
+    statements: pa.Table
+    refusals: tuple[Refusal, ...]
+    rejected_groups: frozenset[str]
+    ledger_start: Mapping[str, int]
+    ledger_balances: Mapping[tuple[str, date], int]
+    external_before: Mapping[str, int]
+    differences_before: Mapping[str, int]
+
+
+def end_of_business_day(day: date, source: Source, calendar: BusinessCalendar) -> datetime:
+    """The first instant, in UTC, that no longer belongs to ``day`` or an earlier business date of the source.
+
+    For a day that is not a business day this is the end of the business day before: what happens on a Saturday belongs
+    to Monday.
+    """
+    while not calendar.is_business_day(day):
+        day -= timedelta(days=1)
+    if source.cut_off >= _END_OF_DAY:
+        local = datetime.combine(day + timedelta(days=1), time(0), source.zone)
+        return local.astimezone(UTC)
+    local = datetime.combine(day, source.cut_off, source.zone).replace(fold=1)
+    return local.astimezone(UTC) + timedelta(microseconds=1)
+
+
+def read_universe(
+    connection: psycopg.Connection[Any], source: Source, calendar: BusinessCalendar, window: Window, snapshot: str
+) -> Universe:
+    """Read everything the window needs. The caller holds the source's lock, so deliveries stand still meanwhile."""
+    start_end = end_of_business_day(source.start_date - timedelta(days=1), source, calendar)
+    wanted: dict[str, Any] = {
+        "source": source.id,
+        "accounts": list(source.ledger_accounts),
+        "start_date": source.start_date,
+        "first": window.first,
+        "last": window.last,
+        "from": start_end,
+        "before": end_of_business_day(window.last, source, calendar),
+        "snapshot": snapshot,
+    }
+    external = _external(connection, "open_external", wanted)
+    ledger = _ledger(connection, "open_ledger", wanted, source, calendar)
+    withdrawn = _external(connection, "withdrawn", wanted)
+    wanted["values"] = _reference_values(source, external, ledger)
+    days = (source.start_date - timedelta(days=1), *window.days)
+    balances = _ledger_balances(connection, wanted, [end_of_business_day(day, source, calendar) for day in days])
+    return Universe(
+        snapshot=snapshot,
+        external=external,
+        ledger=ledger,
+        withdrawn=withdrawn,
+        taken_external=_external(connection, "taken_external", wanted),
+        taken_ledger=_ledger(connection, "taken_ledger", wanted, source, calendar),
+        statements=copy_out(connection, SQL["statements"], wanted, STATEMENT_SCHEMA),
+        refusals=tuple(
+            Refusal(delivery_id=row[0], file_name=row[1], for_date=row[2], code=row[3])
+            for row in connection.execute(SQL["refusals"], wanted)
+        ),
+        rejected_groups=frozenset(row[0] for row in connection.execute(SQL["rejected_groups"], wanted)),
+        ledger_start={account: balances.get((1, account), 0) for account in source.ledger_accounts},
+        ledger_balances={
+            (account, day): balances.get((step, account), 0)
+            for step, day in enumerate(window.days, start=2)
+            for account in source.ledger_accounts
+        },
+        external_before=dict(connection.execute(SQL["external_totals"], wanted).fetchall()),
+        differences_before=dict(connection.execute(SQL["allocation_differences"], wanted).fetchall()),
+    )
+
+
+def _external(connection: psycopg.Connection[Any], query: str, wanted: Mapping[str, Any]) -> pa.Table:
+    return copy_out(connection, SQL[query], wanted, EXTERNAL_ITEM_SCHEMA)
+
+
+def _ledger(
+    connection: psycopg.Connection[Any], query: str, wanted: Mapping[str, Any], source: Source, calendar: BusinessCalendar
+) -> pa.Table:
+    rows = copy_out(connection, SQL[query], wanted, _LEDGER_READ_SCHEMA)
+    place = rows.schema.get_field_index("effective_at")
+    dates = business_date_of(rows.column("effective_at"), zone=source.zone, cut_off=source.cut_off, calendar=calendar)
+    return rows.set_column(place, LEDGER_ITEM_SCHEMA.field("business_date"), dates).cast(LEDGER_ITEM_SCHEMA)
+
+
+def _reference_values(source: Source, external: pa.Table, ledger: pa.Table) -> list[str]:
+    """Distinct identifying references of the items in play."""
+    columns = [external.column(pair.external) for pair in source.match.references]
+    columns += [ledger.column(pair.ledger) for pair in source.match.references]
+    values: set[str] = set()
+    for column in columns:
+        values.update(column.unique().drop_null().to_pylist())
+    return sorted(values)
+
+
+def _ledger_balances(
+    connection: psycopg.Connection[Any], wanted: Mapping[str, Any], instants: Sequence[datetime]
+) -> dict[tuple[int, str], int]:
+    rows = connection.execute(SQL["ledger_balances"], {**wanted, "instants": list(instants)})
+    return {(step, account): balance for step, account, balance in rows}
