@@ -1,9 +1,9 @@
 """Reads bank statements by ISO 20022 camt.053 (BankToCustomerStatement), versions 2 to 14, bare or in an envelope.
 
-One ``Statement`` per ``Stmt``, proved by its balances; lines are the booked entries, split into their details where these
-add up. Law: the file is read whole or refused whole, with place and reason. Elements are read by local name while they
-stream by, so memory follows the lines and not the document. Not a schema validator: a quarter of real files break the
-schema and still balance.
+One ``Statement`` per ``Stmt``, proved by its balances; lines are the booked entries, split into their details where
+these add up. Law: the file is read whole or refused whole, with place and reason. Elements are read by local name while
+they stream by, so memory follows the lines and not the document. Not a schema validator: a quarter of real files break
+the schema and still balance.
 """
 
 import re
@@ -27,7 +27,7 @@ from reconciliation.formats.camt_statement import (
 )
 from reconciliation.formats.camt_values import LOCAL, child_text, descend, refused
 from reconciliation.formats.canonical import LineCollector, ParsedDelivery, ReadOptions, Statement
-from reconciliation.formats.xml_stream import Element, decoded_head, stream_elements
+from reconciliation.formats.xml_stream import Element, decoded_head, release, stream_elements
 
 NAME: Final = "camt.053"
 
@@ -111,7 +111,7 @@ class _Reader:
     def detail(self, element: Element) -> None:
         """Keep the values of a detail until its entry ends, and free the element."""
         self._details.append(read_detail(element, self._limit))
-        element.clear(keep_tail=True)
+        release(element)
 
     def entry(self, element: Element) -> None:
         """Add the lines of an entry, and free the one before it."""
@@ -137,11 +137,13 @@ class _Reader:
                 name=self.place,
                 statement_date=None if entry.booking_text else self._statement_date(parent),
             )
-            booked = add_lines(entry, details, where, self._collector, self._options, self._notes)
+            booked = add_lines(
+                entry, details, where, collector=self._collector, options=self._options, notes=self._notes
+            )
             self._totals.add(booked, entry.indicator or "", self.place)
         else:
             self._totals.pending_count += 1
-        element.clear(keep_tail=True)
+        release(element)
         before = element.getprevious()
         if before is not None and LOCAL[before.tag] == "Ntry":
             parent.remove(before)
@@ -161,7 +163,8 @@ class _Reader:
             )
         self._version = self._version or self._version_of(element.tag)
         header = read_header(element, self._limit, self._notes, self.place)
-        self.place += f" ({(header.statement_id or 'without id')[:40]}, account {(header.account or 'not stated')[:40]})"
+        account = (header.account or "not stated")[:40]
+        self.place += f" ({(header.statement_id or 'without id')[:40]}, account {account})"
         if header.copy_text is not None:
             self._notes.add(f"marked as a repeat (CpyDplctInd {header.copy_text[:10]})", self.place)
         statement = close_statement(header, self._totals, self._message_page)
@@ -177,7 +180,7 @@ class _Reader:
         self._keys.add(key)
         self._statements.append(statement)
         self._totals, self._header = Totals(), None
-        element.clear(keep_tail=True)
+        release(element)
         self.place = ""
 
     def other_report(self, element: Element) -> None:
@@ -235,7 +238,7 @@ class _Reader:
         """Take away native ids that several lines share: they name none of them, whatever order the lines come in."""
         ids = lines["native_id"]
         counted = pc.value_counts(ids.drop_null())
-        shared = counted.filter(pc.greater(counted.field("counts"), 1)).field("values")
+        shared = counted.filter(pc.greater(counted.field("counts"), pa.scalar(1, pa.int64()))).field("values")
         if not len(shared):
             return lines
         self._notes.add(

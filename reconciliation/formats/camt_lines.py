@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Final
 
+from ledger_core.money import MAX_AMOUNT_MINOR
 from reconciliation.formats.bank_transaction_code import kind_of
 from reconciliation.formats.camt_entry import Charge, Detail, Entry, Movement
 from reconciliation.formats.camt_values import (
@@ -73,6 +74,7 @@ def add_lines(
     entry: Entry,
     details: Sequence[Detail],
     place: EntryPlace,
+    *,
     collector: LineCollector,
     options: ReadOptions,
     notes: Notes,
@@ -222,6 +224,10 @@ def _fee_minor(charges: Sequence[Charge], asset: str) -> int:
         if charge.included and charge.amount[1] == asset:
             sign = sign_of(charge.indicator or "DBIT", "Chrgs/Rcrd")
             total_minor -= sign * amount_minor(charge.amount, "Chrgs/Rcrd/Amt")
+    if abs(total_minor) > MAX_AMOUNT_MINOR:
+        raise refused(
+            "amount", "Chrgs", "a sum within 64 bits", "more", "Ask the sender for a corrected file."
+        )
     return total_minor
 
 
@@ -235,7 +241,7 @@ def _counterparty(entry: Entry, detail: Detail | None, raises: bool, options: Re
 
 
 def _text(entry: Entry, detail: Detail | None, end_to_end: str | None, options: ReadOptions) -> str | None:
-    """Remittance, creditor references, the bank's own words; the payment's other references if it has no end-to-end id."""
+    """Remittance, creditor references, the bank's words; without end-to-end id the payment's other references."""
     parts: list[str | None] = []
     if detail is not None:
         parts += detail.remittance

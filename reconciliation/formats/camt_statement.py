@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Final
 
-from ledger_core.money import exponent_of, format_minor
-
+from ledger_core.money import MAX_AMOUNT_MINOR, exponent_of, format_minor
 from reconciliation.formats.camt_entry import amount_of, date_text
 from reconciliation.formats.camt_lines import BookedEntry, Notes
 from reconciliation.formats.camt_values import (
@@ -160,6 +159,10 @@ def close_statement(header: Header, totals: Totals, message_page: tuple[str, boo
         format_minor(minor, exponent)
         for minor in (opening.amount_minor, totals.movement_minor, closing.amount_minor)
     )
+    if abs(totals.movement_minor) > MAX_AMOUNT_MINOR:
+        raise refused(
+            "amount", "Ntry", "a sum within 64 bits", "more", "Ask the sender for a corrected file."
+        )
     entry_count = sum(totals.counts.values())
     expected_minor = opening.amount_minor + totals.movement_minor
     if expected_minor != closing.amount_minor:
@@ -171,11 +174,11 @@ def close_statement(header: Header, totals: Totals, message_page: tuple[str, boo
             f"{closing_text} {asset}, a difference of {format_minor(closing.amount_minor - expected_minor, exponent)}",
             "Entries are missing, doubled or wrong; ask the bank for the statement again.",
         )
-    proofs = [
-        f"{opening.code} {opening_text} + {entry_count} booked entries {movement_text} = "
-        f"{closing.code} {closing_text} {asset}",
+    booked = f"{entry_count} booked entries {movement_text}"
+    proofs = (
+        f"{opening.code} {opening_text} + {booked} = {closing.code} {closing_text} {asset}",
         *_prove_summary(header, totals, asset),
-    ]
+    )
     to_date = business_date(header)
     if to_date is None:
         raise refused(
@@ -197,7 +200,7 @@ def close_statement(header: Header, totals: Totals, message_page: tuple[str, boo
         closing_minor=closing.amount_minor,
         movement_minor=totals.movement_minor,
         line_count=totals.line_count,
-        proofs=tuple(proofs),
+        proofs=proofs,
         pending_count=totals.pending_count,
     )
 
@@ -266,10 +269,11 @@ def _opening_and_closing(header: Header, totals: Totals) -> tuple[_Balance, _Bal
     openings = [balance for code in _OPENING for balance in by_code.get(code, [])]
     closings = by_code.get(_CLOSING, [])
     interim = by_code.get(_INTERIM, [])  # one may open a later page or close an earlier one, two do both
-    opening = (openings or (interim if closings or len(interim) > 1 else []) or [None])[0]
-    closing = (closings or (interim if openings or len(interim) > 1 else []) or [None])[-1]
+    opening = next(iter(openings or (interim if closings or len(interim) > 1 else [])), None)
+    closing = next(reversed(closings or (interim if openings or len(interim) > 1 else [])), None)
     if not totals.counts["CRDT"] + totals.counts["DBIT"] and header.balances:
-        opening, closing = opening or closing or header.balances[0], closing or opening or header.balances[0]
+        alone = opening or closing or header.balances[0]  # nothing was booked, so one balance is both
+        opening, closing = opening or alone, closing or alone
     if opening is None or closing is None:
         raise _no_balances(header)
     return opening, closing

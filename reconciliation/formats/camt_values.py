@@ -12,7 +12,6 @@ from typing import Final
 
 from ledger_core.errors import AmountError, UnknownAssetError
 from ledger_core.money import exponent_of, parse_amount_minor
-
 from reconciliation.errors import RefusedFile
 from reconciliation.formats.xml_stream import Element, local_name
 

@@ -9,7 +9,7 @@ Does not validate against a schema and knows no message.
 import codecs
 import re
 from collections.abc import Iterator
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, cast
 
 from lxml import etree
 
@@ -39,7 +39,7 @@ def local_name(tag: str) -> str:
 
 
 def decoded_head(head: bytes) -> str:
-    """The first bytes as text, for recognising a document: byte order mark, UTF-16 by its zero bytes, else one byte each."""
+    """The first bytes as text, for recognising a document: UTF-16 by its mark or zero bytes, else one byte each."""
     return (
         head.decode(_wide_encoding(head) or "latin-1", errors="replace")
         .removeprefix("\ufeff")
@@ -83,17 +83,25 @@ def stream_elements(stream: BinaryIO, *, names: tuple[str, ...], bytes_max: int)
             parser.feed(chunk)
         except etree.XMLSyntaxError as error:
             raise _not_well_formed(error, code="structure") from None
-        for _, element in parser.read_events():
-            yield element
+        yield from _read(parser)
         chunk = stream.read(_CHUNK_BYTES)
     try:
         root = parser.close()
     except etree.XMLSyntaxError as error:
         raise _not_well_formed(error, code="truncated") from None
-    for _, element in parser.read_events():
-        yield element
+    yield from _read(parser)
     if root.getroottree().docinfo.internalDTD is not None:
         raise _document_type()
+
+
+def release(element: Element) -> None:
+    """Free what is below an element that has been read. Its tail stays: the parser may still be writing to it."""
+    element.clear(keep_tail=True)  # type: ignore[call-arg]  # the stubs are older than the argument
+
+
+def _read(parser: etree.XMLPullParser) -> Iterator[Element]:
+    for _, element in parser.read_events():
+        yield cast("Element", element)  # the stubs also know events of namespaces, which are not asked for
 
 
 def _read_head(stream: BinaryIO) -> bytes:
@@ -109,9 +117,9 @@ def _read_head(stream: BinaryIO) -> bytes:
 def _wide_encoding(head: bytes) -> str | None:
     if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
         return None
-    if head.startswith(codecs.BOM_UTF16_LE) or head.startswith(b"<\0"):
+    if head.startswith((codecs.BOM_UTF16_LE, b"<\0")):
         return "utf-16-le"
-    if head.startswith(codecs.BOM_UTF16_BE) or head.startswith(b"\0<"):
+    if head.startswith((codecs.BOM_UTF16_BE, b"\0<")):
         return "utf-16-be"
     return None
 
