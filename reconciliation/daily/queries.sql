@@ -74,29 +74,64 @@ JOIN recon.line_closure AS c ON c.line_id = l.line_id AND c.reason = 'withdrawn'
 WHERE l.source_id = %(source)s AND l.booking_date BETWEEN %(start_date)s AND %(last)s
   AND NOT EXISTS (SELECT FROM recon.line AS n WHERE n.source_id = l.source_id AND n.line_key = l.line_key AND n.version > l.version)
 
+-- name: wanted_references
+-- References of what is still open, for the two questions below.
+CREATE TEMP TABLE IF NOT EXISTS wanted_reference (reference text) ON COMMIT DROP;
+TRUNCATE wanted_reference
+
 -- name: taken_external
 -- Lines matched before the window that carry one of these references: an open line like one of them is a duplicate.
+WITH found AS (
+    SELECT l.line_id FROM recon.line AS l JOIN wanted_reference AS w ON l.ref_end_to_end = w.reference WHERE l.source_id = %(source)s
+    UNION
+    SELECT l.line_id FROM recon.line AS l JOIN wanted_reference AS w ON l.ref_uetr = w.reference WHERE l.source_id = %(source)s
+    UNION
+    SELECT l.line_id FROM recon.line AS l JOIN wanted_reference AS w ON l.ref_servicer = w.reference WHERE l.source_id = %(source)s
+    UNION
+    SELECT l.line_id FROM recon.line AS l JOIN wanted_reference AS w ON l.ref_psp = w.reference WHERE l.source_id = %(source)s
+    UNION
+    SELECT l.line_id FROM recon.line AS l JOIN wanted_reference AS w ON l.ref_payout = w.reference WHERE l.source_id = %(source)s
+    UNION
+    SELECT l.line_id FROM recon.line AS l JOIN wanted_reference AS w ON l.ref_arn = w.reference WHERE l.source_id = %(source)s
+    UNION
+    SELECT l.line_id FROM recon.line AS l JOIN wanted_reference AS w ON l.ref_rrn = w.reference WHERE l.source_id = %(source)s
+    UNION
+    SELECT l.line_id FROM recon.line AS l JOIN wanted_reference AS w ON l.batch_ref = w.reference WHERE l.source_id = %(source)s
+)
 SELECT l.line_id, l.line_key, l.version, l.booking_date, l.account, l.amount_minor, l.asset, l.fee_minor, l.original_amount_minor,
     l.original_asset, l.fx_rate, l.ref_end_to_end, l.ref_uetr, l.ref_servicer, l.ref_psp, l.ref_merchant, l.ref_payout,
     l.ref_arn, l.ref_rrn, l.ref_auth_code, l.batch_ref, l.counterparty, l.kind
-FROM recon.line AS l
+FROM found AS f
+JOIN recon.line AS l ON l.line_id = f.line_id
 JOIN recon.match_member AS m ON m.line_id = l.line_id AND m.side = 'external' AND m.live AND m.leg = 'ledger'
 JOIN recon.match_group AS g ON g.group_id = m.group_id AND g.as_of < %(first)s
-WHERE l.source_id = %(source)s
-  AND (l.ref_end_to_end = ANY(%(values)s) OR l.ref_psp = ANY(%(values)s) OR l.ref_payout = ANY(%(values)s)
-       OR l.ref_arn = ANY(%(values)s) OR l.batch_ref = ANY(%(values)s))
 
 -- name: taken_ledger
 -- Journal lines matched before the window that carry one of these references.
+WITH found AS (
+    SELECT j.entry_id, j.line_no FROM ledger.journal_line_v1 AS j JOIN wanted_reference AS w ON j.ref_end_to_end = w.reference WHERE j.account = ANY(%(accounts)s)
+    UNION
+    SELECT j.entry_id, j.line_no FROM ledger.journal_line_v1 AS j JOIN wanted_reference AS w ON j.ref_uetr = w.reference WHERE j.account = ANY(%(accounts)s)
+    UNION
+    SELECT j.entry_id, j.line_no FROM ledger.journal_line_v1 AS j JOIN wanted_reference AS w ON j.ref_servicer = w.reference WHERE j.account = ANY(%(accounts)s)
+    UNION
+    SELECT j.entry_id, j.line_no FROM ledger.journal_line_v1 AS j JOIN wanted_reference AS w ON j.ref_psp = w.reference WHERE j.account = ANY(%(accounts)s)
+    UNION
+    SELECT j.entry_id, j.line_no FROM ledger.journal_line_v1 AS j JOIN wanted_reference AS w ON j.ref_payout = w.reference WHERE j.account = ANY(%(accounts)s)
+    UNION
+    SELECT j.entry_id, j.line_no FROM ledger.journal_line_v1 AS j JOIN wanted_reference AS w ON j.ref_arn = w.reference WHERE j.account = ANY(%(accounts)s)
+    UNION
+    SELECT j.entry_id, j.line_no FROM ledger.journal_line_v1 AS j JOIN wanted_reference AS w ON j.ref_rrn = w.reference WHERE j.account = ANY(%(accounts)s)
+    UNION
+    SELECT j.entry_id, j.line_no FROM ledger.journal_line_v1 AS j JOIN wanted_reference AS w ON j.batch_ref = w.reference WHERE j.account = ANY(%(accounts)s)
+)
 SELECT j.entry_id, j.line_no, j.entry_key, j.effective_at, j.account, j.amount_minor, j.asset, j.kind, j.ref_end_to_end, j.ref_uetr,
     j.ref_servicer, j.ref_psp, j.ref_merchant, j.ref_payout, j.ref_arn, j.ref_rrn, j.ref_auth_code, j.batch_ref,
     j.counterparty, j.fx_rate::text AS fx_rate, j.fx_asset, j.fx_amount_minor
-FROM ledger.journal_line_v1 AS j
+FROM found AS f
+JOIN ledger.journal_line_v1 AS j ON j.entry_id = f.entry_id AND j.line_no = f.line_no
 JOIN recon.match_member AS m ON m.entry_id = j.entry_id AND m.line_no = j.line_no AND m.side = 'ledger' AND m.live AND m.leg = 'ledger'
 JOIN recon.match_group AS g ON g.group_id = m.group_id AND g.as_of < %(first)s
-WHERE j.account = ANY(%(accounts)s)
-  AND (j.ref_end_to_end = ANY(%(values)s) OR j.ref_psp = ANY(%(values)s) OR j.ref_payout = ANY(%(values)s)
-       OR j.ref_arn = ANY(%(values)s) OR j.batch_ref = ANY(%(values)s))
 
 -- name: rejected_groups
 -- Matches that people undid: they are not made again.
@@ -139,6 +174,17 @@ FROM recon.match_group AS g
 JOIN recon.match_member AS m ON m.group_id = g.group_id AND m.member_no = 1
 WHERE g.source_id = %(source)s AND g.leg = 'ledger' AND g.as_of < %(first)s AND g.difference_minor <> 0 AND m.live
 GROUP BY m.account
+
+-- name: open_in_leg
+-- Lines of a source that speak and are not taken in a leg; all kinds if none is named.
+SELECT l.line_id, l.line_key, l.version, l.booking_date, l.account, l.amount_minor, l.asset, l.fee_minor, l.original_amount_minor,
+    l.original_asset, l.fx_rate, l.ref_end_to_end, l.ref_uetr, l.ref_servicer, l.ref_psp, l.ref_merchant, l.ref_payout,
+    l.ref_arn, l.ref_rrn, l.ref_auth_code, l.batch_ref, l.counterparty, l.kind
+FROM recon.line AS l
+WHERE l.source_id = %(source)s AND l.booking_date BETWEEN %(start_date)s AND %(last)s
+  AND (%(kind)s::text IS NULL OR l.kind = %(kind)s::text)
+  AND NOT EXISTS (SELECT FROM recon.line_closure AS c WHERE c.line_id = l.line_id)
+  AND NOT EXISTS (SELECT FROM recon.match_member AS m WHERE m.line_id = l.line_id AND m.side = 'external' AND m.live AND m.leg = %(leg)s)
 
 -- name: live_groups
 -- Live groups of the window, to be compared with what the fold found.

@@ -12,7 +12,7 @@ from typing import Any, Final
 import psycopg
 import pyarrow as pa
 
-from ledger_core.sql import copy_out, queries
+from ledger_core.sql import copy_in, copy_out, queries
 from reconciliation.classification.calendars import BusinessCalendar, business_date_of
 from reconciliation.daily.window import Window
 from reconciliation.items import EXTERNAL_ITEM_SCHEMA, LEDGER_ITEM_SCHEMA
@@ -54,17 +54,14 @@ class Refusal:
 class Universe:
     """All that the fold needs, read at one snapshot.
 
-    ``external`` and ``ledger`` hold the items of the window and what was open before it; ``taken_*`` the matched ones of
-    earlier days that share a reference with them. ``ledger_balances`` is keyed by (account, day); ``external_before``,
-    ``differences_before`` and ``ledger_start`` by account.
+    ``external`` and ``ledger`` hold the items of the window and what was open before it. ``ledger_balances`` is keyed by
+    (account, day); ``external_before``, ``differences_before`` and ``ledger_start`` by account.
     """
 
     snapshot: str
     external: pa.Table
     ledger: pa.Table
     withdrawn: pa.Table
-    taken_external: pa.Table
-    taken_ledger: pa.Table
     statements: pa.Table
     refusals: tuple[Refusal, ...]
     rejected_groups: frozenset[str]
@@ -107,7 +104,6 @@ def read_universe(
     external = _external(connection, "open_external", wanted)
     ledger = _ledger(connection, "open_ledger", wanted, source, calendar)
     withdrawn = _external(connection, "withdrawn", wanted)
-    wanted["values"] = _reference_values(source, external, ledger)
     days = (source.start_date - timedelta(days=1), *window.days)
     balances = _ledger_balances(connection, wanted, [end_of_business_day(day, source, calendar) for day in days])
     return Universe(
@@ -115,8 +111,6 @@ def read_universe(
         external=external,
         ledger=ledger,
         withdrawn=withdrawn,
-        taken_external=_external(connection, "taken_external", wanted),
-        taken_ledger=_ledger(connection, "taken_ledger", wanted, source, calendar),
         statements=copy_out(connection, SQL["statements"], wanted, STATEMENT_SCHEMA),
         refusals=tuple(
             Refusal(delivery_id=row[0], file_name=row[1], for_date=row[2], code=row[3])
@@ -134,6 +128,31 @@ def read_universe(
     )
 
 
+def read_taken(
+    connection: psycopg.Connection[Any],
+    source: Source,
+    calendar: BusinessCalendar,
+    window: Window,
+    open_external: pa.Table,
+    open_ledger: pa.Table,
+) -> tuple[pa.Table, pa.Table]:
+    """Items matched before the window that share an identifying reference with an open one, on both sides."""
+    references = pa.chunked_array(
+        [
+            *(open_external.column(pair.external).unique() for pair in source.match.references),
+            *(open_ledger.column(pair.ledger).unique() for pair in source.match.references),
+        ],
+        type=pa.string(),
+    )
+    wanted = {"source": source.id, "accounts": list(source.ledger_accounts), "first": window.first}
+    connection.execute(SQL["wanted_references"])
+    copy_in(connection, pa.table({"reference": references.unique().drop_null()}), "wanted_reference")
+    return (
+        _external(connection, "taken_external", wanted),
+        _ledger(connection, "taken_ledger", wanted, source, calendar),
+    )
+
+
 def _external(connection: psycopg.Connection[Any], query: str, wanted: Mapping[str, Any]) -> pa.Table:
     return copy_out(connection, SQL[query], wanted, EXTERNAL_ITEM_SCHEMA)
 
@@ -145,16 +164,6 @@ def _ledger(
     place = rows.schema.get_field_index("effective_at")
     dates = business_date_of(rows.column("effective_at"), zone=source.zone, cut_off=source.cut_off, calendar=calendar)
     return rows.set_column(place, LEDGER_ITEM_SCHEMA.field("business_date"), dates).cast(LEDGER_ITEM_SCHEMA)
-
-
-def _reference_values(source: Source, external: pa.Table, ledger: pa.Table) -> list[str]:
-    """Distinct identifying references of the items in play."""
-    columns = [external.column(pair.external) for pair in source.match.references]
-    columns += [ledger.column(pair.ledger) for pair in source.match.references]
-    values: set[str] = set()
-    for column in columns:
-        values.update(column.unique().drop_null().to_pylist())
-    return sorted(values)
 
 
 def _ledger_balances(

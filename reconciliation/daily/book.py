@@ -1,0 +1,123 @@
+"""Writes the difference a run makes: groups revoked and added, exceptions moved on, proofs added, alerts put out.
+
+Law: what is already there and still true is not touched, so that running again writes nothing; everything goes in bulk and in the
+caller's transaction. Decides nothing.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime
+from typing import Any, Final
+
+import psycopg
+import pyarrow as pa
+import pyarrow.compute as pc
+from psycopg.types.json import Jsonb
+
+from ledger_core.sql import copy_in
+from reconciliation.daily.fold import DayOutcome
+from reconciliation.daily.universe import SQL
+from reconciliation.evidence.bridge import Proof, proof_table
+
+_MEMBER_FACTS: Final = ["entry_key", "business_date", "account"]
+
+
+def revoke_stale(
+    connection: psycopg.Connection[Any], source_id: str, *, first: date, found: Sequence[DayOutcome]
+) -> tuple[int, frozenset[str]]:
+    """Revoke live groups that rest on closed lines, or that the fold no longer makes; returns how many, and the keys kept."""
+    fallen = [row[0] for row in connection.execute(SQL["groups_on_closed_lines"], {"source": source_id})]
+    _revoke(connection, fallen, "a line it rested on was superseded or withdrawn")
+    wanted: set[str] = set()
+    for outcome in found:
+        wanted.update(outcome.result.groups["group_key"].to_pylist())
+    live = dict(connection.execute(SQL["live_groups"], {"source": source_id, "first": first}).fetchall())
+    stale = [group_id for group_id, key in live.items() if key not in wanted]
+    _revoke(connection, stale, "matched again from changed data: this explanation is no longer made")
+    return len(fallen) + len(stale), frozenset(key for key in live.values() if key in wanted)
+
+
+def write_groups(
+    connection: psycopg.Connection[Any],
+    source_id: str,
+    run_id: int,
+    groups: pa.Table,
+    members: pa.Table,
+    *,
+    already: frozenset[str] = frozenset(),
+) -> int:
+    """Add the groups whose keys are not ``already`` there; returns how many. ``members`` carries the facts of its items."""
+    fresh = groups.filter(pc.invert(pc.is_in(groups["group_key"], value_set=pa.array(sorted(already), pa.string()))))
+    if fresh.num_rows == 0:
+        return 0
+    kept = members.join(fresh.select(["group_key"]), keys="group_key", join_type="left semi")
+    connection.execute("TRUNCATE incoming_group, incoming_member")
+    copy_in(connection, fresh, "incoming_group")
+    copy_in(connection, _numbered(kept), "incoming_member")
+    connection.execute(SQL["write_groups"], {"source": source_id, "run_id": run_id})
+    return fresh.num_rows
+
+
+def members_with_facts(outcome: DayOutcome) -> pa.Table:
+    """Members of a day's groups with the entry key, business date and account of their items."""
+    members = outcome.result.members
+    external = members.filter(pc.equal(members["side"], "external")).join(
+        outcome.matched_external.select(["line_id", "business_date", "account"]), keys="line_id", join_type="inner"
+    )
+    ledger = members.filter(pc.equal(members["side"], "ledger")).join(
+        outcome.matched_ledger.select(["entry_id", "line_no", *_MEMBER_FACTS]),
+        keys=["entry_id", "line_no"],
+        join_type="inner",
+    )
+    columns = [*members.column_names, *_MEMBER_FACTS]
+    external = external.append_column("entry_key", pa.nulls(external.num_rows, pa.string()))
+    return pa.concat_tables([external.select(columns), ledger.select(columns)])
+
+
+def write_exceptions(
+    connection: psycopg.Connection[Any], source_id: str, as_of: date, exceptions: pa.Table, members: pa.Table
+) -> None:
+    """Move the source's exceptions to a day: known ones on, new ones in, vanished ones cleared, back again reopened."""
+    wanted = {"source": source_id, "as_of": as_of}
+    connection.execute(SQL["empty_exceptions"])
+    copy_in(connection, exceptions, "incoming_exception")
+    copy_in(connection, members, "incoming_exception_member")
+    for step in ("remove_members", "update_exceptions", "clear_exceptions", "insert_exceptions", "insert_members"):
+        connection.execute(SQL[step], wanted)
+
+
+def write_proofs(connection: psycopg.Connection[Any], source_id: str, run_id: int, proofs: Iterable[Proof]) -> None:
+    """Add the proofs that say something new."""
+    copy_in(connection, proof_table(list(proofs)), "incoming_proof")
+    connection.execute(SQL["write_proofs"], {"source": source_id, "run_id": run_id})
+
+
+def prepare(connection: psycopg.Connection[Any]) -> int:
+    """Make the temporary tables of a run and take its number."""
+    for tables in ("incoming_tables", "incoming_exceptions", "incoming_proofs"):
+        connection.execute(SQL[tables])
+    row = connection.execute(SQL["next_run"]).fetchone()
+    if row is None:
+        raise RuntimeError("a sequence gave no number")
+    return int(row[0])
+
+
+def write_run(connection: psycopg.Connection[Any], run: Mapping[str, Any], *, started_at: datetime) -> None:
+    """Record the run with all versions that decided it."""
+    connection.execute(SQL["write_run"], {**run, "counts": Jsonb(run["counts"]), "started_at": started_at})
+
+
+def _revoke(connection: psycopg.Connection[Any], group_ids: list[int], reason: str) -> None:
+    if group_ids:
+        connection.execute(SQL["revoke_groups"], {"groups": group_ids, "reason": reason})
+
+
+def _numbered(members: pa.Table) -> pa.Table:
+    """Members with ``member_no`` from 1 within their group, external side first, in a fixed order."""
+    ordered = members.sort_by(
+        [(name, "ascending") for name in ("group_key", "side", "line_id", "entry_id", "line_no")]
+    ).combine_chunks()
+    keys = ordered["group_key"].to_numpy(zero_copy_only=False)
+    starts = pc.fill_null(pc.not_equal(ordered["group_key"], pa.array([None, *keys[:-1]], pa.string())), True)
+    places = pa.array(range(ordered.num_rows), pa.int64())
+    first = pc.fill_null_forward(pc.if_else(starts, places, None))
+    return ordered.append_column("member_no", pc.add(pc.subtract(places, first), 1).cast(pa.int32()))

@@ -1,0 +1,332 @@
+"""One business day of the fold: match what is in play, classify what stays open, prove the balances. Pure.
+
+Law: the state after a day is a function of the state before it and the day's lines. A line in play ends the day either in a
+group or in exactly one exception; a fold that loses or doubles a line stops here and writes nothing.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+from itertools import pairwise
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from reconciliation.classification import (
+    AcceptedStatement,
+    AmbiguousCase,
+    BusinessCalendar,
+    Classified,
+    RefusedDelivery,
+    UnexplainedRest,
+    balance_breaks,
+    classify,
+    source_gaps,
+    waiting_for_file,
+)
+from reconciliation.daily.universe import Universe
+from reconciliation.daily.window import Window
+from reconciliation.evidence.bridge import AccountDay, Proof, StatedBalance, prove
+from reconciliation.matching import MatchResult, match_day
+from reconciliation.sources import Source
+
+_LEDGER_KEY: Final = ["entry_id", "line_no"]
+
+Taken = Callable[[pa.Table, pa.Table], tuple[pa.Table, pa.Table]]
+"""Given what is open on both sides, the items matched before the window that share a reference with it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """What one day hands to the next: open items of both sides, and per account what the bridge carries forward."""
+
+    open_external: pa.Table
+    open_ledger: pa.Table
+    matched_external: pa.Table
+    matched_ledger: pa.Table
+    external_minor: Mapping[str, int]
+    difference_minor: Mapping[str, int]
+    closing_minor: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayOutcome:
+    """What a day found. ``matched_external`` and ``matched_ledger`` are the items of its groups."""
+
+    day: date
+    result: MatchResult
+    matched_external: pa.Table
+    matched_ledger: pa.Table
+    classified: Classified
+    proofs: tuple[Proof, ...]
+
+
+def first_state(universe: Universe) -> State:
+    """The state before the window's first day. Items brought forward enter play with the first day's own."""
+    return State(
+        open_external=universe.external.slice(0, 0),
+        open_ledger=universe.ledger.slice(0, 0),
+        matched_external=universe.external.slice(0, 0),
+        matched_ledger=universe.ledger.slice(0, 0),
+        external_minor=universe.external_before,
+        difference_minor=universe.differences_before,
+        closing_minor={},
+    )
+
+
+def fold_day(
+    state: State,
+    day: date,
+    *,
+    universe: Universe,
+    window: Window,
+    source: Source,
+    calendar: BusinessCalendar,
+    taken: Taken,
+) -> tuple[State, DayOutcome]:
+    """Fold one day. ``taken`` answers for the days before the window; matches inside it are known here."""
+    entering_external = _entering(universe.external, day, window)
+    entering_ledger = _entering(universe.ledger, day, window)
+    external = pa.concat_tables([state.open_external, entering_external])
+    ledger = pa.concat_tables([state.open_ledger, entering_ledger])
+
+    result = match_day(external, ledger, source.match, rejected=universe.rejected_groups)
+    matched_external, open_external = _split_external(external, result)
+    matched_ledger, open_ledger = _split_ledger(ledger, result)
+
+    taken_external, taken_ledger = taken(open_external, open_ledger)
+    accepted, refused = _deliveries(universe, source, day)
+    found = classify(
+        open_external,
+        open_ledger,
+        taken_external=pa.concat_tables([taken_external, state.matched_external, matched_external]),
+        taken_ledger=pa.concat_tables([taken_ledger, state.matched_ledger, matched_ledger]),
+        withdrawn=universe.withdrawn.filter(pc.less_equal(universe.withdrawn["business_date"], day)),
+        ambiguous=_ambiguous(result),
+        waiting=waiting_for_file(accepted=accepted, as_of=day, source=source, calendar=calendar),
+        as_of=day,
+        source=source,
+        calendar=calendar,
+    )
+    gaps = source_gaps(accepted=accepted, refused=refused, as_of=day, source=source, calendar=calendar)
+    open_minor, open_count = _buckets(open_external, open_ledger, found)
+    movement = _sum_by_account(_dated(universe.external, day, window))
+    external_minor = _added(state.external_minor, movement)
+    difference_minor = _added(state.difference_minor, _differences(result, matched_external))
+    proofs = tuple(
+        prove(
+            AccountDay(
+                account=mapping.ledger,
+                asset=mapping.asset,
+                business_date=day,
+                stated=_stated(universe.statements, mapping.ledger, day),
+                previous_closing_minor=state.closing_minor.get(mapping.ledger),
+                external_minor=external_minor.get(mapping.ledger, 0),
+                movement_minor=movement.get(mapping.ledger, 0),
+                ledger_start_minor=universe.ledger_start.get(mapping.ledger, 0),
+                ledger_minor=universe.ledger_balances.get((mapping.ledger, day), 0),
+                open_minor=open_minor.get(mapping.ledger, {}),
+                open_count=open_count.get(mapping.ledger, {}),
+                allocation_difference_minor=difference_minor.get(mapping.ledger, 0),
+                matched_count=_count(matched_external, mapping.ledger) + _count(matched_ledger, mapping.ledger),
+                line_count=_count(external, mapping.ledger) + _count(ledger, mapping.ledger),
+            )
+        )
+        for mapping in source.accounts
+    )
+    breaks = balance_breaks(_rests(proofs, gaps, universe.statements), as_of=day, source=source, calendar=calendar)
+    classified = Classified(
+        exceptions=pa.concat_tables([found.exceptions, gaps, breaks]), members=found.members
+    )
+    after = replace(
+        state,
+        open_external=open_external,
+        open_ledger=open_ledger,
+        matched_external=pa.concat_tables([state.matched_external, matched_external]),
+        matched_ledger=pa.concat_tables([state.matched_ledger, matched_ledger]),
+        external_minor=external_minor,
+        difference_minor=difference_minor,
+        closing_minor={proof.account: proof.closing_minor for proof in proofs},
+    )
+    outcome = DayOutcome(
+        day=day,
+        result=result,
+        matched_external=matched_external,
+        matched_ledger=matched_ledger,
+        classified=classified,
+        proofs=proofs,
+    )
+    return after, outcome
+
+
+def _entering(items: pa.Table, day: date, window: Window) -> pa.Table:
+    """Items that come into play on this day: all up to it on the first day, later those since the day before."""
+    before = _day_before(day, window)
+    chosen = pc.less_equal(items["business_date"], day)
+    if before is not None:
+        chosen = pc.and_(chosen, pc.greater(items["business_date"], before))
+    return items.filter(chosen)
+
+
+def _dated(items: pa.Table, day: date, window: Window) -> pa.Table:
+    """Items whose own date falls into this step of the window; what was brought forward moved earlier."""
+    entering = _entering(items, day, window)
+    return entering.filter(pc.greater_equal(entering["business_date"], window.first))
+
+
+def _day_before(day: date, window: Window) -> date | None:
+    place = window.days.index(day)
+    return window.days[place - 1] if place else None
+
+
+def _split_external(items: pa.Table, result: MatchResult) -> tuple[pa.Table, pa.Table]:
+    matched = pc.is_in(items["line_id"], value_set=result.members["line_id"].combine_chunks().drop_null())
+    return items.filter(matched), items.filter(pc.invert(matched))
+
+
+def _split_ledger(items: pa.Table, result: MatchResult) -> tuple[pa.Table, pa.Table]:
+    members = result.members.filter(pc.equal(result.members["side"], "ledger")).select(_LEDGER_KEY)
+    places = pa.table({**{name: items[name] for name in _LEDGER_KEY}, "place": pa.array(range(items.num_rows), pa.int64())})
+    taken = places.join(members, keys=_LEDGER_KEY, join_type="left semi")["place"].combine_chunks()
+    matched = pc.is_in(places["place"], value_set=taken)
+    return items.filter(matched), items.filter(pc.invert(matched))
+
+
+def _ambiguous(result: MatchResult) -> tuple[AmbiguousCase, ...]:
+    """Competing items by component; few, so row by row."""
+    cases: dict[str, tuple[set[int], set[tuple[int, int]], str]] = {}
+    for row in result.ambiguous.to_pylist():
+        lines, entries, _ = cases.setdefault(row["ambiguity_key"], (set(), set(), row["reason"]))
+        lines.add(row["line_id"])
+        entries.update(zip(row["entry_ids"], row["line_nos"], strict=True))
+    return tuple(
+        AmbiguousCase(line_ids=tuple(sorted(lines)), ledger_lines=tuple(sorted(entries)), reason=reason)
+        for _, (lines, entries, reason) in sorted(cases.items())
+    )
+
+
+def _deliveries(
+    universe: Universe, source: Source, day: date
+) -> tuple[tuple[AcceptedStatement, ...], tuple[RefusedDelivery, ...]]:
+    rows = universe.statements.filter(pc.less_equal(universe.statements["to_date"], day)).to_pylist()
+    per_account = source.files.per == "account"
+    accepted = tuple(
+        AcceptedStatement(
+            account=row["account"] if per_account else None, to_date=row["to_date"], sequence_no=row["sequence_no"]
+        )
+        for row in rows
+    )
+    refused = tuple(
+        RefusedDelivery(for_date=refusal.for_date, code=refusal.code)
+        for refusal in universe.refusals
+        if refusal.for_date is not None and refusal.for_date <= day
+    )
+    return accepted, refused
+
+
+def _buckets(
+    open_external: pa.Table, open_ledger: pa.Table, found: Classified
+) -> tuple[dict[str, dict[tuple[str, str], int]], dict[str, dict[tuple[str, str], int]]]:
+    """Sums and counts of open items by account and (bucket, side). Demands every open item in exactly one exception."""
+    members = found.members.join(
+        found.exceptions.select(["exception_key", "class"]), keys="exception_key", join_type="inner"
+    )
+    sums: dict[str, dict[tuple[str, str], int]] = {}
+    counts: dict[str, dict[tuple[str, str], int]] = {}
+    for side, items, keys in (("external", open_external, ["line_id"]), ("ledger", open_ledger, _LEDGER_KEY)):
+        chosen = members.filter(pc.equal(members["side"], side)).select([*keys, "class"])
+        placed = chosen.join(items.select([*keys, "account", "amount_minor"]), keys=keys, join_type="inner")
+        if not chosen.num_rows == placed.num_rows == items.num_rows:
+            raise ValueError(
+                f"{items.num_rows} open {side} lines, {chosen.num_rows} in exceptions, {placed.num_rows} of them open: "
+                "classification lost or doubled a line"
+            )
+        bucket = pc.if_else(pc.equal(placed["class"], "timing"), "timing", "genuine")
+        totals = placed.append_column("bucket", bucket).group_by(["account", "bucket"])
+        for row in totals.aggregate([("amount_minor", "sum"), ("amount_minor", "count")]).to_pylist():
+            sums.setdefault(row["account"], {})[row["bucket"], side] = row["amount_minor_sum"]
+            counts.setdefault(row["account"], {})[row["bucket"], side] = row["amount_minor_count"]
+    return sums, counts
+
+
+def _differences(result: MatchResult, matched_external: pa.Table) -> dict[str, int]:
+    """Explained differences of the day's groups by account."""
+    groups = result.groups.filter(pc.not_equal(result.groups["difference_minor"], 0))
+    if groups.num_rows == 0:
+        return {}
+    members = result.members.filter(pc.equal(result.members["side"], "external"))
+    named = (
+        members.join(matched_external.select(["line_id", "account"]), keys="line_id", join_type="inner")
+        .group_by("group_key")
+        .aggregate([("account", "min")])
+    )
+    placed = groups.select(["group_key", "difference_minor"]).join(named, keys="group_key", join_type="inner")
+    totals = placed.group_by("account_min").aggregate([("difference_minor", "sum")])
+    return {row["account_min"]: row["difference_minor_sum"] for row in totals.to_pylist()}
+
+
+def _sum_by_account(items: pa.Table) -> dict[str, int]:
+    totals = items.group_by("account").aggregate([("amount_minor", "sum")])
+    return {row["account"]: row["amount_minor_sum"] for row in totals.to_pylist()}
+
+
+def _added(first: Mapping[str, int], second: Mapping[str, int]) -> dict[str, int]:
+    return {account: first.get(account, 0) + second.get(account, 0) for account in first.keys() | second.keys()}
+
+
+def _count(items: pa.Table, account: str) -> int:
+    count: Any = pc.sum(pc.equal(items["account"], account)).as_py()
+    return int(count or 0)
+
+
+def _stated(statements: pa.Table, account: str, day: date) -> StatedBalance | None:
+    """The latest statement of the account up to the day that states a closing balance."""
+    chosen = statements.filter(
+        pc.and_(
+            pc.and_(pc.equal(statements["account"], account), pc.less_equal(statements["to_date"], day)),
+            pc.is_valid(statements["closing_minor"]),
+        )
+    )
+    if chosen.num_rows == 0:
+        return None
+    last = chosen.sort_by([("to_date", "ascending"), ("sequence_no", "ascending")]).slice(chosen.num_rows - 1)
+    row = last.to_pylist()[0]
+    return StatedBalance(
+        to_date=row["to_date"], opening_minor=row["opening_minor"], closing_minor=row["closing_minor"]
+    )
+
+
+def _rests(proofs: tuple[Proof, ...], gaps: pa.Table, statements: pa.Table) -> list[UnexplainedRest]:
+    """What no bridge explains, less what an absent file must have held: that part is the file's exception, not a break."""
+    days_absent = [(row["account"], row["item_date"]) for row in gaps.select(["account", "item_date"]).to_pylist()]
+    rests = []
+    for proof in proofs:
+        absent = [day for account, day in days_absent if account in (None, proof.account)]
+        rest = proof.unexplained_minor - _held_by_absent_files(statements, proof.account, proof.business_date, absent)
+        if rest:
+            rests.append(
+                UnexplainedRest(
+                    account=proof.account,
+                    asset=proof.asset,
+                    business_date=proof.business_date,
+                    unexplained_minor=rest,
+                )
+            )
+    return rests
+
+
+def _held_by_absent_files(statements: pa.Table, account: str, day: date, absent: list[date]) -> int:
+    """Movement of the files that are absent: each jump from a closing to the next opening with an absent day between."""
+    if not absent:
+        return 0
+    chain = [
+        row
+        for row in statements.filter(pc.equal(statements["account"], account)).sort_by("to_date").to_pylist()
+        if row["to_date"] <= day and row["opening_minor"] is not None and row["closing_minor"] is not None
+    ]
+    return sum(
+        later["opening_minor"] - earlier["closing_minor"]
+        for earlier, later in pairwise(chain)
+        if any(earlier["to_date"] < gone < later["to_date"] for gone in absent)
+    )
