@@ -1,10 +1,9 @@
--- The schema `recon`, for reading: what the migrations of this folder add up to (a test compares the two).
+-- The schema `recon`, for reading: what the migrations of this folder add up to (a test compares the two). The schema itself
+-- and the roles are there before: ledger_core.migrate makes them.
 --
 -- Evidence is append-only: deliveries, statements, lines, matches, proofs, events, decisions and alerts are never updated
 -- or deleted by anybody. Three things are projections of it and may change, under rules written beside them:
 -- recon.match_member.live, recon.exception and recon.exception_member.
-
-CREATE SCHEMA recon;
 
 -- ---------------------------------------------------------------------------------------------------------- helpers
 
@@ -17,8 +16,9 @@ BEGIN
 END
 $$;
 
--- Whether a text holds a run of 13 to 19 digits that passes Luhn and begins like a card number. The parsers mask such
--- runs; this is the second place that keeps the law. Runs longer than 19 digits are references, not card numbers.
+-- Whether a text holds a run of digits with a prefix and a length that the great card schemes issue, and a good Luhn digit. The
+-- parsers mask such runs and more; this is the second place that keeps the law. It must never find what they leave (an
+-- invoice number that only looks a little like a card number), or a good file would be refused.
 CREATE FUNCTION recon.holds_card_number(candidate text) RETURNS boolean
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
 DECLARE
@@ -26,7 +26,9 @@ DECLARE
     total integer;
     digit integer;
 BEGIN
-    FOR run IN SELECT found[2] FROM regexp_matches(candidate, '(^|[^0-9])([3-6][0-9]{12,18})(?![0-9])', 'g') AS found LOOP
+    FOR run IN SELECT found[1] FROM regexp_matches(candidate, '(?<![0-9])([3-6][0-9]{12,18}|2[2-7][0-9]{14})(?![0-9])', 'g') AS found LOOP
+        -- Visa; Mastercard, twice; American Express; Diners; JCB; Maestro, Discover, UnionPay
+        CONTINUE WHEN run !~ '^(4[0-9]{12}|4[0-9]{15,18}|5[1-5][0-9]{14}|(222[1-9]|22[3-9][0-9]|2[3-6][0-9]{2}|27[01][0-9]|2720)[0-9]{12}|3[47][0-9]{13}|3[689][0-9]{12,17}|35(2[89]|[3-8][0-9])[0-9]{12}|50[0-9]{11,17}|(5[6-9]|6[0-9])[0-9]{11,17})$';
         total := 0;
         FOR place IN 1 .. length(run) LOOP
             digit := substr(run, length(run) - place + 1, 1)::integer;
@@ -123,6 +125,7 @@ CREATE TABLE recon.line (
     xid                   xid8 NOT NULL DEFAULT pg_current_xact_id(),
     source_id             text NOT NULL,
     line_key              text NOT NULL,
+    native_id             text,  -- the source's own id; line_key is made of it, with a suffix where it is used more than once
     version               integer NOT NULL CONSTRAINT line_version_positive CHECK (version >= 1),
     statement_id          bigint NOT NULL CONSTRAINT line_statement REFERENCES recon.statement ON DELETE RESTRICT,
     record_no             bigint NOT NULL,
@@ -162,6 +165,8 @@ CREATE TABLE recon.line (
 );
 CREATE INDEX line_by_day ON recon.line (source_id, booking_date);
 CREATE INDEX line_by_statement ON recon.line (statement_id);
+-- Finds every line that one id of the source ever named: the same movement in another file, an id used again.
+CREATE INDEX line_by_native_id ON recon.line (source_id, native_id) WHERE native_id IS NOT NULL;
 -- Finds what was written after a run's snapshot, late commits included.
 CREATE INDEX line_by_transaction ON recon.line (source_id, xid);
 CREATE INDEX line_by_end_to_end ON recon.line (ref_end_to_end) WHERE ref_end_to_end IS NOT NULL;
@@ -681,7 +686,7 @@ GRANT SELECT ON recon.source_version, recon.delivery, recon.statement, recon.lin
     recon.match_member, recon.decision, recon.exception, recon.exception_member, recon.exception_event, recon.balance_proof,
     recon.alert, recon.alert_attempt, recon.statement_v1, recon.line_v1, recon.match_v1, recon.exception_v1,
     recon.balance_proof_v1, recon.alert_waiting_v1 TO tieout_matcher, tieout_analyst, tieout_auditor;
-GRANT SELECT (line_id, xid, source_id, line_key, version, statement_id, record_no, account, booking_date, value_date, event_at, amount_minor,
+GRANT SELECT (line_id, xid, source_id, line_key, native_id, version, statement_id, record_no, account, booking_date, value_date, event_at, amount_minor,
     asset, fee_minor, original_amount_minor, original_asset, fx_rate, ref_end_to_end, ref_uetr, ref_servicer, ref_psp,
     ref_merchant, ref_payout, ref_arn, ref_rrn, ref_auth_code, batch_ref, counterparty, text, kind, type_code, reversal,
     card_truncated, content_digest) ON recon.line TO tieout_matcher, tieout_analyst, tieout_auditor;
@@ -696,5 +701,3 @@ GRANT INSERT, DELETE ON recon.exception_member TO tieout_matcher;
 GRANT EXECUTE ON FUNCTION recon.exception_facts(recon.exception) TO tieout_matcher, tieout_analyst, tieout_auditor;
 GRANT EXECUTE ON FUNCTION recon.reject_match(bigint, text, text), recon.take_exception(bigint, text),
     recon.comment_exception(bigint, text, text) TO tieout_analyst;
--- Reconciliation reads the ledger through its reader's views.
-GRANT tieout_ledger_reader TO tieout_matcher, tieout_auditor;

@@ -1,0 +1,1 @@
+"""Revisions of the schema `recon`, oldest first; each executes the .sql file of its name."""

@@ -1,0 +1,20 @@
+"""The reconciliation from nothing: evidence, projections, laws, views, doors, grants."""
+
+from pathlib import Path
+
+import psycopg
+from alembic import op
+
+from ledger_core.sql import execute_script
+
+revision = "r0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Create everything in schema `recon`."""
+    driver = op.get_bind().connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)  # noqa: S101 - migrate() runs on nothing else
+    execute_script(driver, Path(__file__).parent / "r0001_schema.sql")

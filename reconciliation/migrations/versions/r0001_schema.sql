@@ -1,0 +1,703 @@
+-- The schema `recon`, for reading: what the migrations of this folder add up to (a test compares the two). The schema itself
+-- and the roles are there before: ledger_core.migrate makes them.
+--
+-- Evidence is append-only: deliveries, statements, lines, matches, proofs, events, decisions and alerts are never updated
+-- or deleted by anybody. Three things are projections of it and may change, under rules written beside them:
+-- recon.match_member.live, recon.exception and recon.exception_member.
+
+-- ---------------------------------------------------------------------------------------------------------- helpers
+
+-- Refuses every UPDATE, DELETE and TRUNCATE of evidence, for whoever tries, the owner included.
+CREATE FUNCTION recon.refuse_change() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'recon.% is evidence: % is refused; correct by adding', TG_TABLE_NAME, TG_OP
+        USING ERRCODE = 'TR001';
+END
+$$;
+
+-- Whether a text holds a run of digits with a prefix and a length that the great card schemes issue, and a good Luhn digit. The
+-- parsers mask such runs and more; this is the second place that keeps the law. It must never find what they leave (an
+-- invoice number that only looks a little like a card number), or a good file would be refused.
+CREATE FUNCTION recon.holds_card_number(candidate text) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+DECLARE
+    run text;
+    total integer;
+    digit integer;
+BEGIN
+    FOR run IN SELECT found[1] FROM regexp_matches(candidate, '(?<![0-9])([3-6][0-9]{12,18}|2[2-7][0-9]{14})(?![0-9])', 'g') AS found LOOP
+        -- Visa; Mastercard, twice; American Express; Diners; JCB; Maestro, Discover, UnionPay
+        CONTINUE WHEN run !~ '^(4[0-9]{12}|4[0-9]{15,18}|5[1-5][0-9]{14}|(222[1-9]|22[3-9][0-9]|2[3-6][0-9]{2}|27[01][0-9]|2720)[0-9]{12}|3[47][0-9]{13}|3[689][0-9]{12,17}|35(2[89]|[3-8][0-9])[0-9]{12}|50[0-9]{11,17}|(5[6-9]|6[0-9])[0-9]{11,17})$';
+        total := 0;
+        FOR place IN 1 .. length(run) LOOP
+            digit := substr(run, length(run) - place + 1, 1)::integer;
+            IF place % 2 = 0 THEN
+                digit := digit * 2;
+                IF digit > 9 THEN digit := digit - 9; END IF;
+            END IF;
+            total := total + digit;
+        END LOOP;
+        IF total % 10 = 0 THEN RETURN true; END IF;
+    END LOOP;
+    RETURN false;
+END
+$$;
+
+-- --------------------------------------------------------------------------------------------------------- deliveries
+
+-- A source and the rules it had, one row for each version of its settings; runs name the version they used.
+CREATE TABLE recon.source_version (
+    source_id    text NOT NULL CONSTRAINT source_id_shape CHECK (source_id ~ '^[a-z][a-z0-9_]{0,30}$'),
+    rules_digest text NOT NULL CONSTRAINT rules_digest_shape CHECK (rules_digest ~ '^[0-9a-f]{64}$'),
+    definition   jsonb NOT NULL,
+    loaded_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
+    loaded_by    text NOT NULL DEFAULT session_user,
+    CONSTRAINT source_version_key PRIMARY KEY (source_id, rules_digest)
+);
+
+-- Every file that ever arrived, whatever became of it.
+CREATE TABLE recon.delivery (
+    delivery_id       bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT delivery_key PRIMARY KEY,
+    xid               xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    source_id         text NOT NULL,
+    file_name         text NOT NULL CONSTRAINT file_name_is_no_path CHECK (file_name !~ '[/\\]' AND file_name <> ''),
+    file_sha256       text NOT NULL CONSTRAINT file_sha256_shape CHECK (file_sha256 ~ '^[0-9a-f]{64}$'),
+    byte_count        bigint NOT NULL CONSTRAINT byte_count_not_negative CHECK (byte_count >= 0),
+    for_date          date, -- the business date the deliverer named, if any
+    outcome           text NOT NULL CONSTRAINT delivery_outcome CHECK (outcome IN ('accepted', 'redelivered', 'corrected', 'rejected')),
+    format_name       text,
+    format_version    text,
+    file_reference    text,
+    same_as           bigint CONSTRAINT delivery_same_as REFERENCES recon.delivery ON DELETE RESTRICT,
+    line_count        bigint NOT NULL DEFAULT 0,
+    added_count       bigint NOT NULL DEFAULT 0,
+    changed_count     bigint NOT NULL DEFAULT 0,
+    withdrawn_count   bigint NOT NULL DEFAULT 0,
+    unchanged_count   bigint NOT NULL DEFAULT 0,
+    refusal_code      text,
+    refusal_place     text,
+    refusal_expected  text,
+    refusal_found     text,
+    refusal_remedy    text,
+    notes             text[] NOT NULL DEFAULT '{}',
+    received_at       timestamptz NOT NULL DEFAULT clock_timestamp(),
+    received_by       text NOT NULL DEFAULT session_user,
+    CONSTRAINT refusal_is_whole CHECK (
+        (outcome = 'rejected') = (refusal_code IS NOT NULL)
+        AND num_nulls(refusal_code, refusal_place, refusal_expected, refusal_found, refusal_remedy) IN (0, 5)
+    ),
+    CONSTRAINT redelivery_names_the_first CHECK ((outcome = 'redelivered') = (same_as IS NOT NULL)),
+    CONSTRAINT counts_of_lines_add_up CHECK (line_count = added_count + changed_count + unchanged_count)
+);
+-- The same bytes are taken in once per source.
+CREATE UNIQUE INDEX delivery_bytes_once ON recon.delivery (source_id, file_sha256) WHERE outcome IN ('accepted', 'corrected');
+CREATE INDEX delivery_by_source ON recon.delivery (source_id, delivery_id);
+
+-- One account's report in a delivery. A correction is a new version of the same statement_ref and to_date.
+CREATE TABLE recon.statement (
+    statement_id     bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT statement_key PRIMARY KEY,
+    delivery_id      bigint NOT NULL CONSTRAINT statement_delivery REFERENCES recon.delivery ON DELETE RESTRICT,
+    source_id        text NOT NULL,
+    account          text NOT NULL,  -- ledger account it reconciles
+    external_account text,
+    statement_ref    text NOT NULL,
+    version          integer NOT NULL CONSTRAINT statement_version_positive CHECK (version >= 1),
+    asset            text NOT NULL,
+    sequence_no      bigint,
+    from_date        date NOT NULL,
+    to_date          date NOT NULL CONSTRAINT statement_period CHECK (from_date <= to_date),
+    opening_minor    bigint,
+    closing_minor    bigint,
+    movement_minor   bigint NOT NULL,
+    line_count       bigint NOT NULL,
+    pending_count    bigint NOT NULL,
+    proofs           text[] NOT NULL,
+    recorded_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+    CONSTRAINT statement_version_once UNIQUE (source_id, account, statement_ref, to_date, version),
+    CONSTRAINT statement_ties CHECK (opening_minor IS NULL OR closing_minor IS NULL OR opening_minor + movement_minor = closing_minor)
+);
+CREATE INDEX statement_by_date ON recon.statement (source_id, account, to_date);
+
+-- One movement as the source told it, immutable; a correction is a new version.
+CREATE TABLE recon.line (
+    line_id               bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT line_key_internal PRIMARY KEY,
+    xid                   xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    source_id             text NOT NULL,
+    line_key              text NOT NULL,
+    native_id             text,  -- the source's own id; line_key is made of it, with a suffix where it is used more than once
+    version               integer NOT NULL CONSTRAINT line_version_positive CHECK (version >= 1),
+    statement_id          bigint NOT NULL CONSTRAINT line_statement REFERENCES recon.statement ON DELETE RESTRICT,
+    record_no             bigint NOT NULL,
+    account               text NOT NULL,
+    booking_date          date NOT NULL,
+    value_date            date,
+    event_at              timestamptz,
+    amount_minor          bigint NOT NULL,
+    asset                 text NOT NULL,
+    fee_minor             bigint NOT NULL,
+    original_amount_minor bigint,
+    original_asset        text,
+    fx_rate               text,
+    ref_end_to_end        text,
+    ref_uetr              text,
+    ref_servicer          text,
+    ref_psp               text,
+    ref_merchant          text,
+    ref_payout            text,
+    ref_arn               text,
+    ref_rrn               text,
+    ref_auth_code         text,
+    batch_ref             text,
+    counterparty          text,
+    text                  text,
+    kind                  text NOT NULL CONSTRAINT line_kind CHECK (kind IN ('transfer', 'charge', 'refund', 'chargeback',
+                              'chargeback_reversal', 'presentment', 'payout', 'settlement', 'fee', 'interest', 'adjustment')),
+    type_code             text,
+    reversal              boolean NOT NULL,
+    card_token            text CONSTRAINT card_token_is_a_token CHECK (card_token ~ '^v[0-9]+:' AND NOT card_token ~ ':[0-9]{12,19}$'),
+    card_truncated        text CONSTRAINT card_is_truncated CHECK (card_truncated ~ '^[0-9]{6}[*]+[0-9]{4}$'),
+    content_digest        text NOT NULL CONSTRAINT line_digest_shape CHECK (content_digest ~ '^[0-9a-f]{64}$'),
+    CONSTRAINT line_version_once UNIQUE (source_id, line_key, version),
+    CONSTRAINT line_text_without_card_number CHECK (text !~ '[0-9]{13}' OR NOT recon.holds_card_number(text)),
+    CONSTRAINT line_counterparty_without_card_number
+        CHECK (counterparty !~ '[0-9]{13}' OR NOT recon.holds_card_number(counterparty))
+);
+CREATE INDEX line_by_day ON recon.line (source_id, booking_date);
+CREATE INDEX line_by_statement ON recon.line (statement_id);
+-- Finds every line that one id of the source ever named: the same movement in another file, an id used again.
+CREATE INDEX line_by_native_id ON recon.line (source_id, native_id) WHERE native_id IS NOT NULL;
+-- Finds what was written after a run's snapshot, late commits included.
+CREATE INDEX line_by_transaction ON recon.line (source_id, xid);
+CREATE INDEX line_by_end_to_end ON recon.line (ref_end_to_end) WHERE ref_end_to_end IS NOT NULL;
+CREATE INDEX line_by_psp ON recon.line (ref_psp) WHERE ref_psp IS NOT NULL;
+CREATE INDEX line_by_payout ON recon.line (ref_payout) WHERE ref_payout IS NOT NULL;
+CREATE INDEX line_by_arn ON recon.line (ref_arn) WHERE ref_arn IS NOT NULL;
+CREATE INDEX line_by_batch ON recon.line (batch_ref) WHERE batch_ref IS NOT NULL;
+
+-- A version of a line that no longer speaks: a newer version took its place, or a corrected file dropped it.
+CREATE TABLE recon.line_closure (
+    line_id     bigint CONSTRAINT line_closed_once PRIMARY KEY CONSTRAINT line_closure_line REFERENCES recon.line ON DELETE RESTRICT,
+    xid         xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    delivery_id bigint NOT NULL CONSTRAINT line_closure_delivery REFERENCES recon.delivery ON DELETE RESTRICT,
+    reason      text NOT NULL CONSTRAINT line_closure_reason CHECK (reason IN ('superseded', 'withdrawn')),
+    closed_at   timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX line_closure_by_transaction ON recon.line_closure (xid);
+
+-- --------------------------------------------------------------------------------------------------------------- runs
+
+-- One reconciliation of a source up to a business date, with all versions that decided it; failed ones are kept too.
+CREATE TABLE recon.run (
+    run_id           bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT run_key PRIMARY KEY,
+    source_id        text NOT NULL,
+    business_date    date NOT NULL,
+    from_date        date NOT NULL,  -- first business date that was computed anew
+    state            text NOT NULL CONSTRAINT run_state CHECK (state IN ('succeeded', 'failed')),
+    rules_digest     text NOT NULL,
+    calendar_version text NOT NULL,
+    code_version     text NOT NULL,
+    data_snapshot    pg_snapshot NOT NULL,  -- what the run could see; later rows are what is new for the next run
+    counts           jsonb NOT NULL,
+    actor            text NOT NULL,
+    started_at       timestamptz NOT NULL,
+    finished_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+    CONSTRAINT run_source_version FOREIGN KEY (source_id, rules_digest) REFERENCES recon.source_version ON DELETE RESTRICT
+);
+CREATE INDEX run_by_source ON recon.run (source_id, business_date, run_id);
+
+-- ------------------------------------------------------------------------------------------------------------ matches
+
+-- Lines of both sides explained together. external_minor - ledger_minor is the difference the evidence explains.
+CREATE TABLE recon.match_group (
+    group_id         bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT match_group_key PRIMARY KEY,
+    group_key        text NOT NULL CONSTRAINT group_key_shape CHECK (group_key ~ '^[0-9a-f]{64}$'),
+    source_id        text NOT NULL,
+    leg              text NOT NULL CONSTRAINT match_leg CHECK (leg IN ('ledger', 'payout', 'settlement')),
+    match_pass       text NOT NULL CONSTRAINT match_pass CHECK (match_pass IN ('exact', 'normalised', 'net_of_fee', 'declared_group')),
+    as_of            date NOT NULL, -- the latest business date of its members
+    asset            text NOT NULL,
+    external_minor   bigint NOT NULL,
+    ledger_minor     bigint NOT NULL,
+    difference_minor bigint NOT NULL CONSTRAINT difference_is_external_less_ledger CHECK (difference_minor = external_minor - ledger_minor),
+    evidence         jsonb NOT NULL CONSTRAINT no_match_without_an_explanation CHECK (jsonb_typeof(evidence) = 'object' AND evidence <> '{}'),
+    run_id           bigint NOT NULL CONSTRAINT match_group_run REFERENCES recon.run ON DELETE RESTRICT DEFERRABLE INITIALLY DEFERRED,
+    made_at          timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX match_group_by_source ON recon.match_group (source_id, leg, as_of);
+CREATE INDEX match_group_by_key ON recon.match_group (group_key);
+
+-- A confirmation undone, with reason and actor; the group itself stays readable.
+CREATE TABLE recon.match_revocation (
+    group_id   bigint CONSTRAINT revoked_once PRIMARY KEY CONSTRAINT match_revocation_group REFERENCES recon.match_group ON DELETE RESTRICT,
+    reason     text NOT NULL CONSTRAINT revocation_has_a_reason CHECK (reason <> ''),
+    actor      text NOT NULL,
+    revoked_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+-- What of a line a group takes. `live` falls to false, once, when the group is revoked.
+CREATE TABLE recon.match_member (
+    group_id        bigint NOT NULL CONSTRAINT match_member_group REFERENCES recon.match_group ON DELETE RESTRICT,
+    member_no       integer NOT NULL,
+    leg             text NOT NULL,
+    side            text NOT NULL CONSTRAINT match_member_side CHECK (side IN ('external', 'ledger')),
+    line_id         bigint CONSTRAINT match_member_line REFERENCES recon.line ON DELETE RESTRICT,
+    entry_id        bigint,
+    line_no         integer,
+    entry_key       text,
+    business_date   date NOT NULL,
+    account         text NOT NULL,
+    asset           text NOT NULL,
+    allocated_minor bigint NOT NULL,
+    role            text NOT NULL CONSTRAINT match_member_role CHECK (role IN ('principal', 'fee', 'fx', 'rounding')),
+    live            boolean NOT NULL DEFAULT true,
+    CONSTRAINT match_member_key PRIMARY KEY (group_id, member_no),
+    CONSTRAINT match_member_names_its_line CHECK (
+        CASE side WHEN 'external' THEN line_id IS NOT NULL AND num_nonnulls(entry_id, line_no, entry_key) = 0
+                  ELSE line_id IS NULL AND num_nulls(entry_id, line_no, entry_key) = 0 END)
+);
+-- An external line is allocated once in each leg.
+CREATE UNIQUE INDEX external_line_matched_once ON recon.match_member (leg, line_id) WHERE live AND side = 'external';
+-- A ledger line is allocated once in each leg.
+CREATE UNIQUE INDEX ledger_line_matched_once ON recon.match_member (leg, entry_id, line_no) WHERE live AND side = 'ledger';
+CREATE INDEX match_member_by_line ON recon.match_member (line_id) WHERE side = 'external';
+CREATE INDEX match_member_by_entry ON recon.match_member (entry_id, line_no) WHERE side = 'ledger';
+
+-- New members add up to their group; external ones take exactly their line, which must still speak.
+CREATE FUNCTION recon.check_members() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    wrong bigint;
+BEGIN
+    SELECT m.group_id INTO wrong
+    FROM (
+        SELECT n.group_id,
+               coalesce(sum(n.allocated_minor) FILTER (WHERE n.side = 'external'), 0) AS external_minor,
+               coalesce(sum(n.allocated_minor) FILTER (WHERE n.side = 'ledger'), 0) AS ledger_minor,
+               count(DISTINCT n.asset) AS assets, min(n.asset) AS asset, max(n.business_date) AS as_of, min(n.leg) AS leg, count(*) AS members
+        FROM new_member AS n
+        GROUP BY n.group_id
+    ) AS m
+    LEFT JOIN recon.match_group AS g ON g.group_id = m.group_id
+    WHERE g.group_id IS NULL OR m.assets <> 1 OR m.asset <> g.asset OR m.external_minor <> g.external_minor
+       OR m.ledger_minor <> g.ledger_minor OR m.as_of <> g.as_of OR m.leg <> g.leg OR m.members < 2
+       OR m.members <> (SELECT count(*) FROM recon.match_member AS s WHERE s.group_id = m.group_id)
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'members of match group % do not add up to it: both sides, asset, leg and date must agree', wrong
+            USING ERRCODE = 'TR002';
+    END IF;
+    SELECT n.line_id INTO wrong
+    FROM new_member AS n
+    JOIN recon.line AS l ON l.line_id = n.line_id
+    WHERE n.allocated_minor <> l.amount_minor OR n.asset <> l.asset
+       OR EXISTS (SELECT FROM recon.line_closure AS c WHERE c.line_id = n.line_id)
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'allocation of external line % is not its amount, or the line was superseded or withdrawn', wrong
+            USING ERRCODE = 'TR003';
+    END IF;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER match_member_adds_up AFTER INSERT ON recon.match_member
+    REFERENCING NEW TABLE AS new_member FOR EACH STATEMENT EXECUTE FUNCTION recon.check_members();
+
+-- A group without members does not exist: groups and members come in one statement.
+CREATE FUNCTION recon.check_group_has_members() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    wrong bigint;
+BEGIN
+    SELECT g.group_id INTO wrong FROM new_group AS g
+    WHERE NOT EXISTS (SELECT FROM recon.match_member AS m WHERE m.group_id = g.group_id) LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'match group % has no members', wrong USING ERRCODE = 'TR002';
+    END IF;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER match_group_has_members AFTER INSERT ON recon.match_group
+    REFERENCING NEW TABLE AS new_group FOR EACH STATEMENT EXECUTE FUNCTION recon.check_group_has_members();
+
+-- The one change a member may see: live to not live.
+CREATE FUNCTION recon.check_member_change() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT (OLD.live AND NOT NEW.live) OR (to_jsonb(OLD) - 'live') IS DISTINCT FROM (to_jsonb(NEW) - 'live') THEN
+        RAISE EXCEPTION 'recon.match_member is evidence: it can only cease to be live' USING ERRCODE = 'TR001';
+    END IF;
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER match_member_only_ends BEFORE UPDATE ON recon.match_member
+    FOR EACH ROW EXECUTE FUNCTION recon.check_member_change();
+
+-- Revoking a group frees its lines, in the same statement.
+CREATE FUNCTION recon.end_members() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    UPDATE recon.match_member AS m SET live = false FROM new_revocation AS r WHERE m.group_id = r.group_id AND m.live;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER match_revocation_ends_members AFTER INSERT ON recon.match_revocation
+    REFERENCING NEW TABLE AS new_revocation FOR EACH STATEMENT EXECUTE FUNCTION recon.end_members();
+
+-- What people decided about the engine's work, keyed by content, so that it binds every later run.
+CREATE TABLE recon.decision (
+    decision_id bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT decision_key PRIMARY KEY,
+    xid         xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    source_id   text NOT NULL,
+    kind        text NOT NULL CONSTRAINT decision_kind CHECK (kind IN ('reject_match')),
+    content_key text NOT NULL,  -- reject_match: the group_key that must not be confirmed again
+    reason      text NOT NULL CONSTRAINT decision_has_a_reason CHECK (reason <> ''),
+    actor       text NOT NULL CONSTRAINT decision_has_an_actor CHECK (actor <> ''),
+    decided_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    CONSTRAINT decided_once UNIQUE (source_id, kind, content_key)
+);
+
+-- --------------------------------------------------------------------------------------------------------- exceptions
+
+-- One difference that needs an explanation, under a key that stays the same from run to run. A projection: the engine
+-- moves class, severity and age on; every change leaves an event.
+CREATE TABLE recon.exception (
+    exception_id      bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT exception_key_internal PRIMARY KEY,
+    exception_key     text NOT NULL CONSTRAINT exception_once UNIQUE,
+    source_id         text NOT NULL,
+    opened_on         date NOT NULL,  -- business date of the run that first saw it; never moves, so age survives a reopening
+    as_of             date NOT NULL,
+    class             text NOT NULL CONSTRAINT exception_class CHECK (class IN ('timing', 'genuine', 'source_gap', 'review')),
+    kind              text NOT NULL CONSTRAINT exception_kind CHECK (kind IN ('missing_in_ledger', 'missing_at_source',
+                          'amount_mismatch', 'fee_variance', 'fx_variance', 'currency_mismatch', 'sign_mismatch',
+                          'duplicate_external', 'duplicate_ledger', 'conflicting_version', 'withdrawn',
+                          'unrecorded_charge', 'chargeback_unbooked', 'ambiguous', 'missing_file', 'sequence_gap',
+                          'balance_break', 'control_total')),
+    severity          text NOT NULL CONSTRAINT exception_severity CHECK (severity IN ('info', 'low', 'medium', 'high', 'critical')),
+    status            text NOT NULL CONSTRAINT exception_status CHECK (status IN ('open', 'taken', 'cleared')),
+    side              text NOT NULL CONSTRAINT exception_side CHECK (side IN ('external', 'ledger')),
+    line_key          text,
+    line_id           bigint CONSTRAINT exception_line REFERENCES recon.line ON DELETE RESTRICT,
+    entry_key         text,
+    entry_id          bigint,
+    line_no           integer,
+    account           text,
+    amount_minor      bigint NOT NULL,
+    difference_minor  bigint NOT NULL,
+    asset             text,
+    item_date         date NOT NULL,
+    due_on            date,
+    expected_clear_on date,
+    age_business_days integer NOT NULL CONSTRAINT age_not_negative CHECK (age_business_days >= 0),
+    assignee          text,
+    cleared_by_group  bigint CONSTRAINT exception_cleared_by REFERENCES recon.match_group ON DELETE RESTRICT,
+    cleared_on        date,
+    factors           jsonb NOT NULL,
+    version           integer NOT NULL DEFAULT 1,
+    CONSTRAINT timing_is_only_information CHECK (class <> 'timing' OR severity = 'info'),
+    CONSTRAINT cleared_has_a_date CHECK ((status = 'cleared') = (cleared_on IS NOT NULL)),
+    CONSTRAINT cleared_by_group_is_cleared CHECK (cleared_by_group IS NULL OR status = 'cleared')
+);
+CREATE INDEX exception_open ON recon.exception (source_id, class, severity) WHERE status <> 'cleared';
+
+-- Which open lines an exception explains; a line is in one at most. Replaced by each run.
+CREATE TABLE recon.exception_member (
+    exception_id bigint NOT NULL CONSTRAINT exception_member_exception REFERENCES recon.exception ON DELETE RESTRICT,
+    side         text NOT NULL CONSTRAINT exception_member_side CHECK (side IN ('external', 'ledger')),
+    line_id      bigint CONSTRAINT exception_member_line REFERENCES recon.line ON DELETE RESTRICT,
+    entry_id     bigint,
+    line_no      integer,
+    CONSTRAINT exception_member_names_its_line CHECK (
+        CASE side WHEN 'external' THEN line_id IS NOT NULL AND entry_id IS NULL AND line_no IS NULL
+                  ELSE line_id IS NULL AND entry_id IS NOT NULL AND line_no IS NOT NULL END),
+    CONSTRAINT external_line_in_one_exception UNIQUE (line_id),
+    CONSTRAINT ledger_line_in_one_exception UNIQUE (entry_id, line_no)
+);
+CREATE INDEX exception_member_by_exception ON recon.exception_member (exception_id);
+
+-- The life of an exception. Written by the triggers below and by recon.comment_exception only.
+CREATE TABLE recon.exception_event (
+    event_id     bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT exception_event_key PRIMARY KEY,
+    exception_id bigint NOT NULL CONSTRAINT exception_event_exception REFERENCES recon.exception ON DELETE RESTRICT,
+    event        text NOT NULL CONSTRAINT exception_event_name CHECK (event IN ('opened', 'changed', 'cleared', 'reopened', 'taken', 'commented')),
+    actor        text NOT NULL,
+    as_of        date NOT NULL,
+    before       jsonb,
+    after        jsonb,
+    note         text,
+    at           timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX exception_event_by_exception ON recon.exception_event (exception_id, event_id);
+
+-- Who acts, as the shell told it for this transaction; the database user if nobody was named.
+CREATE FUNCTION recon.actor() RETURNS text
+LANGUAGE sql STABLE AS $$
+    SELECT coalesce(nullif(current_setting('tieout.actor', true), ''), session_user)
+$$;
+
+CREATE FUNCTION recon.exception_facts(e recon.exception) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT jsonb_build_object('class', e.class, 'kind', e.kind, 'severity', e.severity, 'status', e.status,
+        'amount_minor', e.amount_minor, 'difference_minor', e.difference_minor, 'due_on', e.due_on,
+        'assignee', e.assignee, 'cleared_by_group', e.cleared_by_group)
+$$;
+
+CREATE FUNCTION recon.log_opened() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO recon.exception_event (exception_id, event, actor, as_of, after)
+    SELECT e.exception_id, 'opened', recon.actor(), e.as_of, recon.exception_facts(e) FROM new_exception AS e;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER exception_opened AFTER INSERT ON recon.exception
+    REFERENCING NEW TABLE AS new_exception FOR EACH STATEMENT EXECUTE FUNCTION recon.log_opened();
+
+CREATE FUNCTION recon.log_changed() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO recon.exception_event (exception_id, event, actor, as_of, before, after)
+    SELECT n.exception_id,
+           CASE WHEN n.status = 'cleared' AND o.status <> 'cleared' THEN 'cleared'
+                WHEN o.status = 'cleared' AND n.status <> 'cleared' THEN 'reopened'
+                WHEN n.status = 'taken' AND o.status <> 'taken' THEN 'taken'
+                ELSE 'changed' END,
+           recon.actor(), n.as_of, recon.exception_facts(o), recon.exception_facts(n)
+    FROM new_exception AS n
+    JOIN old_exception AS o ON o.exception_id = n.exception_id
+    WHERE recon.exception_facts(o) IS DISTINCT FROM recon.exception_facts(n);
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER exception_changed AFTER UPDATE ON recon.exception
+    REFERENCING OLD TABLE AS old_exception NEW TABLE AS new_exception
+    FOR EACH STATEMENT EXECUTE FUNCTION recon.log_changed();
+
+-- The identity of an exception, and the day it was first seen, never move.
+CREATE FUNCTION recon.check_exception_identity() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF (OLD.exception_key, OLD.source_id, OLD.opened_on) IS DISTINCT FROM (NEW.exception_key, NEW.source_id, NEW.opened_on) THEN
+        RAISE EXCEPTION 'exception %: its key, source and opening day never change', OLD.exception_id USING ERRCODE = 'TR001';
+    END IF;
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER exception_keeps_identity BEFORE UPDATE ON recon.exception
+    FOR EACH ROW EXECUTE FUNCTION recon.check_exception_identity();
+
+-- ----------------------------------------------------------------------------------------------------- balance proof
+
+-- The bridge of one account on one business date, as a run found it; later runs add rows, none is replaced.
+CREATE TABLE recon.balance_proof (
+    proof_id                    bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT balance_proof_key PRIMARY KEY,
+    run_id                      bigint NOT NULL CONSTRAINT balance_proof_run REFERENCES recon.run ON DELETE RESTRICT DEFERRABLE INITIALLY DEFERRED,
+    source_id                   text NOT NULL,
+    account                     text NOT NULL,
+    asset                       text NOT NULL,
+    business_date               date NOT NULL,
+    basis                       text NOT NULL CONSTRAINT balance_basis CHECK (basis IN ('stated', 'derived', 'carried')),
+    opening_minor               bigint NOT NULL,
+    movement_minor              bigint NOT NULL,
+    closing_minor               bigint NOT NULL,
+    ledger_minor                bigint NOT NULL,
+    timing_external_minor       bigint NOT NULL,
+    timing_ledger_minor         bigint NOT NULL,
+    genuine_external_minor      bigint NOT NULL,
+    genuine_ledger_minor        bigint NOT NULL,
+    allocation_difference_minor bigint NOT NULL,
+    unexplained_minor           bigint NOT NULL,
+    matched_count               bigint NOT NULL,
+    timing_count                bigint NOT NULL,
+    genuine_count               bigint NOT NULL,
+    excluded_count              bigint NOT NULL,
+    line_count                  bigint NOT NULL,
+    proved_at                   timestamptz NOT NULL DEFAULT clock_timestamp(),
+    CONSTRAINT bridge_adds_up CHECK (
+        closing_minor::numeric = ledger_minor::numeric + timing_external_minor + genuine_external_minor
+            - timing_ledger_minor - genuine_ledger_minor + allocation_difference_minor + unexplained_minor),
+    CONSTRAINT every_line_in_one_bucket CHECK (line_count = matched_count + timing_count + genuine_count + excluded_count),
+    CONSTRAINT proof_once_per_run UNIQUE (run_id, account, business_date)
+);
+CREATE INDEX balance_proof_by_day ON recon.balance_proof (source_id, account, business_date, proof_id);
+
+-- -------------------------------------------------------------------------------------------------------------- alerts
+
+-- The outbox: one row per cause, written in the transaction of the cause. Carries counts and sums, no personal data.
+CREATE TABLE recon.alert (
+    alert_id      bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT alert_key PRIMARY KEY,
+    cause_key     text NOT NULL CONSTRAINT one_alert_per_cause UNIQUE,
+    source_id     text NOT NULL,
+    business_date date,
+    severity      text NOT NULL CONSTRAINT alert_severity CHECK (severity IN ('info', 'low', 'medium', 'high', 'critical')),
+    title         text NOT NULL,
+    body          text NOT NULL,
+    item_count    bigint NOT NULL,
+    sums          jsonb NOT NULL,  -- asset -> minor units
+    written_at    timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+-- Attempts to deliver an alert; an alert is delivered when one of them was sent.
+CREATE TABLE recon.alert_attempt (
+    attempt_id   bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT alert_attempt_key PRIMARY KEY,
+    alert_id     bigint NOT NULL CONSTRAINT alert_attempt_alert REFERENCES recon.alert ON DELETE RESTRICT,
+    channel      text NOT NULL,  -- name of the channel, never its address
+    outcome      text NOT NULL CONSTRAINT alert_attempt_outcome CHECK (outcome IN ('sent', 'failed')),
+    attempted_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX alert_attempt_by_alert ON recon.alert_attempt (alert_id);
+
+-- ------------------------------------------------------------------------------------------------------ append-only
+
+DO $$
+DECLARE
+    evidence text;
+BEGIN
+    FOREACH evidence IN ARRAY ARRAY['source_version', 'delivery', 'statement', 'line', 'line_closure', 'run', 'match_group',
+        'match_revocation', 'decision', 'exception_event', 'balance_proof', 'alert', 'alert_attempt'] LOOP
+        EXECUTE format('CREATE TRIGGER %I BEFORE UPDATE OR DELETE OR TRUNCATE ON recon.%I
+            FOR EACH STATEMENT EXECUTE FUNCTION recon.refuse_change()', evidence || '_append_only', evidence);
+    END LOOP;
+    FOREACH evidence IN ARRAY ARRAY['match_member', 'exception'] LOOP
+        EXECUTE format('CREATE TRIGGER %I BEFORE DELETE OR TRUNCATE ON recon.%I
+            FOR EACH STATEMENT EXECUTE FUNCTION recon.refuse_change()', evidence || '_never_removed', evidence);
+    END LOOP;
+END
+$$;
+
+-- --------------------------------------------------------------------------------------------------------------- views
+
+-- Current version of each statement.
+CREATE VIEW recon.statement_v1 AS
+SELECT DISTINCT ON (s.source_id, s.account, s.statement_ref, s.to_date)
+    s.statement_id, s.delivery_id, s.source_id, s.account, s.external_account, s.statement_ref, s.version, s.asset,
+    s.sequence_no, s.from_date, s.to_date, s.opening_minor, s.closing_minor, s.movement_minor, s.line_count, s.pending_count, s.proofs
+FROM recon.statement AS s
+ORDER BY s.source_id, s.account, s.statement_ref, s.to_date, s.version DESC;
+
+-- Every version of every line with the bucket it is in.
+CREATE VIEW recon.line_v1 AS
+SELECT l.source_id AS source, l.line_key, d.file_name, d.file_sha256, l.record_no, s.statement_ref, l.booking_date, l.value_date,
+    l.amount_minor, l.asset, l.fee_minor, l.ref_end_to_end, l.ref_uetr, l.ref_servicer, l.ref_psp, l.ref_merchant,
+    l.ref_payout, l.ref_arn, l.ref_rrn, l.ref_auth_code, l.batch_ref, l.counterparty, l.text, l.kind, l.version,
+    CASE WHEN c.line_id IS NOT NULL THEN c.reason
+         WHEN m.line_id IS NOT NULL THEN 'matched'
+         WHEN e.class = 'timing' THEN 'timing'
+         ELSE 'genuine' END AS status,
+    l.line_id, l.account
+FROM recon.line AS l
+JOIN recon.statement AS s ON s.statement_id = l.statement_id
+JOIN recon.delivery AS d ON d.delivery_id = s.delivery_id
+LEFT JOIN recon.line_closure AS c ON c.line_id = l.line_id
+LEFT JOIN recon.match_member AS m ON m.line_id = l.line_id AND m.live AND m.leg = 'ledger'
+LEFT JOIN recon.exception_member AS x ON x.line_id = l.line_id
+LEFT JOIN recon.exception AS e ON e.exception_id = x.exception_id;
+
+-- Every group with its members and state.
+CREATE VIEW recon.match_v1 AS
+SELECT g.group_id, g.group_key, g.source_id AS source, g.leg, g.as_of, g.match_pass,
+    CASE WHEN r.group_id IS NULL THEN 'confirmed' ELSE 'revoked' END AS state,
+    m.side, l.line_key, m.entry_key, m.line_no, m.allocated_minor, m.asset, m.role, g.difference_minor, g.evidence
+FROM recon.match_group AS g
+JOIN recon.match_member AS m ON m.group_id = g.group_id
+LEFT JOIN recon.line AS l ON l.line_id = m.line_id
+LEFT JOIN recon.match_revocation AS r ON r.group_id = g.group_id;
+
+CREATE VIEW recon.exception_v1 AS
+SELECT e.exception_id, e.source_id AS source, e.opened_on, e.as_of, e.class, e.kind, e.severity, e.status, e.side, e.line_key,
+    e.entry_key, e.line_no, e.amount_minor, e.difference_minor, e.asset, e.due_on, e.expected_clear_on,
+    e.age_business_days, e.assignee, e.cleared_by_group, e.account, e.item_date, e.cleared_on, e.factors, e.exception_key
+FROM recon.exception AS e;
+
+-- The latest proof of each account and day.
+CREATE VIEW recon.balance_proof_v1 AS
+SELECT DISTINCT ON (p.source_id, p.account, p.business_date)
+    p.proof_id, p.run_id, p.source_id AS source, p.account, p.asset, p.business_date, p.basis, p.opening_minor, p.movement_minor,
+    p.closing_minor, p.ledger_minor, p.timing_external_minor, p.timing_ledger_minor, p.genuine_external_minor,
+    p.genuine_ledger_minor, p.allocation_difference_minor, p.unexplained_minor, p.matched_count, p.timing_count,
+    p.genuine_count, p.excluded_count, p.line_count, p.proved_at
+FROM recon.balance_proof AS p
+ORDER BY p.source_id, p.account, p.business_date, p.proof_id DESC;
+
+-- Alerts that no channel has taken yet.
+CREATE VIEW recon.alert_waiting_v1 AS
+SELECT a.alert_id, a.cause_key, a.source_id, a.business_date, a.severity, a.title, a.body, a.item_count, a.sums, a.written_at,
+    (SELECT count(*) FROM recon.alert_attempt AS t WHERE t.alert_id = a.alert_id) AS attempts
+FROM recon.alert AS a
+WHERE NOT EXISTS (SELECT FROM recon.alert_attempt AS t WHERE t.alert_id = a.alert_id AND t.outcome = 'sent');
+
+-- --------------------------------------------------------------------------------------------- doors for people
+
+-- Undo a match: revoke the group and remember that it must not be made again.
+CREATE FUNCTION recon.reject_match(rejected_group_id bigint, rejected_reason text, rejected_by text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO recon.decision (source_id, kind, content_key, reason, actor)
+    SELECT g.source_id, 'reject_match', g.group_key, rejected_reason, rejected_by FROM recon.match_group AS g
+    WHERE g.group_id = rejected_group_id
+    ON CONFLICT DO NOTHING;
+    INSERT INTO recon.match_revocation (group_id, reason, actor) VALUES (rejected_group_id, rejected_reason, rejected_by);
+END
+$$;
+
+CREATE FUNCTION recon.take_exception(taken_id bigint, taken_by text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM set_config('tieout.actor', taken_by, true);
+    UPDATE recon.exception AS e SET assignee = taken_by, status = 'taken', version = e.version + 1
+    WHERE e.exception_id = taken_id AND e.status <> 'cleared';
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'exception % is not open', taken_id USING ERRCODE = 'TR004';
+    END IF;
+END
+$$;
+
+CREATE FUNCTION recon.comment_exception(commented_id bigint, comment_note text, commented_by text) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    INSERT INTO recon.exception_event (exception_id, event, actor, as_of, note)
+    SELECT e.exception_id, 'commented', commented_by, e.as_of, comment_note FROM recon.exception AS e WHERE e.exception_id = commented_id
+$$;
+
+-- -------------------------------------------------------------------------------------------------------------- grants
+
+ALTER SCHEMA recon OWNER TO tieout_owner;
+DO $$
+DECLARE
+    thing record;
+BEGIN
+    FOR thing IN SELECT c.relname, c.relkind FROM pg_class AS c WHERE c.relnamespace = 'recon'::regnamespace AND c.relkind IN ('r', 'v') LOOP
+        EXECUTE format('ALTER %s recon.%I OWNER TO tieout_owner', CASE thing.relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END, thing.relname);
+    END LOOP;
+    FOR thing IN SELECT p.oid::regprocedure AS signature FROM pg_proc AS p WHERE p.pronamespace = 'recon'::regnamespace LOOP
+        EXECUTE format('ALTER FUNCTION %s OWNER TO tieout_owner', thing.signature);
+        EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', thing.signature);
+    END LOOP;
+END
+$$;
+
+GRANT USAGE ON SCHEMA recon TO tieout_intake, tieout_matcher, tieout_analyst, tieout_auditor;
+GRANT EXECUTE ON FUNCTION recon.actor(), recon.holds_card_number(text) TO tieout_intake, tieout_matcher, tieout_analyst, tieout_auditor;
+-- Card tokens are readable in intake alone: token and truncated number side by side are nobody's else business.
+GRANT SELECT ON recon.source_version, recon.delivery, recon.statement, recon.line, recon.line_closure, recon.run, recon.statement_v1,
+    recon.alert TO tieout_intake;
+GRANT INSERT ON recon.source_version, recon.delivery, recon.statement, recon.line, recon.line_closure, recon.alert TO tieout_intake;
+
+GRANT SELECT ON recon.source_version, recon.delivery, recon.statement, recon.line_closure, recon.run, recon.match_group, recon.match_revocation,
+    recon.match_member, recon.decision, recon.exception, recon.exception_member, recon.exception_event, recon.balance_proof,
+    recon.alert, recon.alert_attempt, recon.statement_v1, recon.line_v1, recon.match_v1, recon.exception_v1,
+    recon.balance_proof_v1, recon.alert_waiting_v1 TO tieout_matcher, tieout_analyst, tieout_auditor;
+GRANT SELECT (line_id, xid, source_id, line_key, native_id, version, statement_id, record_no, account, booking_date, value_date, event_at, amount_minor,
+    asset, fee_minor, original_amount_minor, original_asset, fx_rate, ref_end_to_end, ref_uetr, ref_servicer, ref_psp,
+    ref_merchant, ref_payout, ref_arn, ref_rrn, ref_auth_code, batch_ref, counterparty, text, kind, type_code, reversal,
+    card_truncated, content_digest) ON recon.line TO tieout_matcher, tieout_analyst, tieout_auditor;
+GRANT INSERT ON recon.source_version, recon.run, recon.match_group, recon.match_revocation, recon.match_member, recon.exception,
+    recon.balance_proof, recon.alert, recon.alert_attempt TO tieout_matcher;
+-- A run takes its number before its row is written, so that its groups can name it.
+GRANT USAGE ON SEQUENCE recon.run_run_id_seq TO tieout_matcher;
+GRANT UPDATE (as_of, class, kind, severity, status, side, line_key, line_id, entry_key, entry_id, line_no, account, amount_minor, difference_minor,
+    asset, item_date, due_on, expected_clear_on, age_business_days, cleared_by_group, cleared_on, factors, version)
+    ON recon.exception TO tieout_matcher;
+GRANT INSERT, DELETE ON recon.exception_member TO tieout_matcher;
+GRANT EXECUTE ON FUNCTION recon.exception_facts(recon.exception) TO tieout_matcher, tieout_analyst, tieout_auditor;
+GRANT EXECUTE ON FUNCTION recon.reject_match(bigint, text, text), recon.take_exception(bigint, text),
+    recon.comment_exception(bigint, text, text) TO tieout_analyst;
