@@ -27,7 +27,10 @@ def match_leg(
     The caller holds the locks of both sources and has made the temporary tables.
     """
     ours = _open_in_leg(connection, source.id, rule, rule.kind, source.start_date, as_of)
-    theirs = _open_in_leg(connection, rule.with_source, rule, None, source.start_date, as_of)
+    if ours.num_rows == 0:
+        return 0, 0
+    earliest = pc.min(ours["business_date"]).as_py()
+    theirs = _open_in_leg(connection, rule.with_source, rule, None, earliest, as_of)
     result = match_legs(ours, theirs, rule)
     items = pa.concat_tables([ours, theirs]).select(["line_id", "business_date", "account"])
     members = result.members.join(items, keys="line_id", join_type="inner")

@@ -303,11 +303,14 @@ FROM incoming_exception_member AS i
 JOIN recon.exception AS e ON e.exception_key = i.exception_key
 ORDER BY e.exception_id, i.side, i.line_id, i.entry_id, i.line_no
 
--- name: opened_today
--- Exceptions first seen, back, or changed in class or kind by this run's last day, for alerts.
-SELECT e.exception_key, e.class, e.kind, e.severity, e.amount_minor, e.asset, e.account
+-- name: open_exceptions
+-- What is open on a day, by cause, for alerts: counts and sums alone, no personal data.
+SELECT e.kind, e.class, max(array_position(ARRAY['info', 'low', 'medium', 'high', 'critical'], e.severity)) AS severity_rank,
+    e.asset, count(*) AS item_count, sum(e.amount_minor)::bigint AS amount_minor
 FROM recon.exception AS e
-WHERE e.source_id = %(source)s AND e.status <> 'cleared' AND e.as_of = %(as_of)s
+WHERE e.source_id = %(source)s AND e.status <> 'cleared' AND e.class <> 'timing' AND e.opened_on = %(as_of)s
+GROUP BY e.kind, e.class, e.asset
+ORDER BY e.kind, e.class, e.asset
 
 -- name: incoming_proofs
 CREATE TEMP TABLE incoming_proof (

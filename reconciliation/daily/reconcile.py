@@ -1,0 +1,195 @@
+"""The door: reconcile one source up to a business date, in one transaction, under the source's lock.
+
+Law: either everything a run found is there or nothing is; a second run of the same source waits or says so; a run with nothing new
+writes nothing. The clock, the actor and the version of the code come in from the shell.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import psycopg
+import pyarrow as pa
+
+from ledger_core.sql import lock
+from reconciliation.alerts import alerts_of_exceptions, write_alerts
+from reconciliation.classification import BusinessCalendar, business_date_of
+from reconciliation.daily import book
+from reconciliation.daily.fold import DayOutcome, first_state, fold_day
+from reconciliation.daily.legs import match_leg
+from reconciliation.daily.universe import SQL, read_taken, read_universe
+from reconciliation.daily.window import Window, window_of
+from reconciliation.errors import AlreadyRunning
+from reconciliation.sources import Source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOutcome:
+    """What a run did. ``run_id`` is None when nothing was new and nothing was written."""
+
+    source_id: str
+    as_of: date
+    run_id: int | None
+    window: Window | None
+    groups_made: int = 0
+    groups_revoked: int = 0
+    legs_made: int = 0
+    waiting_in_legs: int = 0
+    alerts_written: int = 0
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether the run found everything done already."""
+        return self.run_id is None
+
+
+def reconcile(
+    connection: psycopg.Connection[Any],
+    source: Source,
+    *,
+    as_of: date,
+    actor: str,
+    code_version: str,
+    started_at: datetime,
+    wait: bool = True,
+) -> RunOutcome:
+    """Match, classify and prove everything of a source that is in play up to ``as_of``; safe to repeat.
+
+    ``connection`` is inside one transaction under the matcher's role; the caller commits. What changed on earlier days
+    since the last run, late files and late postings included, is computed again from its day on.
+
+    Raises:
+        AlreadyRunning: another process holds the source and ``wait`` is false.
+    """
+    if not lock(connection, f"source:{source.id}", wait=wait):
+        raise AlreadyRunning(
+            f"source {source.id}: expected to be alone, found another run or intake at work; nothing was changed. "
+            "Wait for it, or run again later."
+        )
+    connection.execute("SELECT set_config('tieout.actor', %s, true)", (actor,))
+    calendar = BusinessCalendar.of(source.calendars)
+    snapshot = _one(connection, "snapshot")
+    window = _window(connection, source, calendar, as_of)
+    run_id = book.prepare(connection)
+    outcomes = _fold(connection, source, calendar, window, snapshot) if window else []
+    made = revoked = alerts = 0
+    if window:
+        made, revoked = _write(connection, source, run_id, window, outcomes)
+        alerts = write_alerts(connection, _alerts(connection, source, window.last))
+    legs = [match_leg(connection, source, rule, as_of=as_of, run_id=run_id) for rule in source.legs]
+    legs_made = sum(count for count, _ in legs)
+    if window is None and legs_made == 0:
+        return RunOutcome(source_id=source.id, as_of=as_of, run_id=None, window=None, waiting_in_legs=_waiting(legs))
+    book.write_run(
+        connection,
+        {
+            "run_id": run_id,
+            "source": source.id,
+            "business_date": window.last if window else as_of,
+            "from_date": window.first if window else as_of,
+            "state": "succeeded",
+            "rules_digest": source.rules_digest,
+            "calendar_version": calendar.version,
+            "code_version": code_version,
+            "data_snapshot": snapshot,
+            "counts": _counts(outcomes) | {"legs": legs_made},
+        },
+        started_at=started_at,
+    )
+    return RunOutcome(
+        source_id=source.id,
+        as_of=as_of,
+        run_id=run_id,
+        window=window,
+        groups_made=made,
+        groups_revoked=revoked,
+        legs_made=legs_made,
+        waiting_in_legs=_waiting(legs),
+        alerts_written=alerts,
+    )
+
+
+def _window(
+    connection: psycopg.Connection[Any], source: Source, calendar: BusinessCalendar, as_of: date
+) -> Window | None:
+    """The days to compute: new ones, and those from the earliest change since the last run's snapshot."""
+    row = connection.execute(SQL["last_run"], {"source": source.id}).fetchone()
+    done_to, since = (row[0], row[1]) if row else (None, None)
+    changed: list[date] = []
+    if since is not None:
+        wanted = {"source": source.id, "since": since, "done_to": done_to, "accounts": list(source.ledger_accounts)}
+        external = _one(connection, "days_changed", wanted)
+        effective_at = _one(connection, "ledger_changed", wanted)
+        if external is not None:
+            changed.append(external)
+        if effective_at is not None:
+            instants = pa.array([effective_at], pa.timestamp("us", tz="UTC"))
+            dates = business_date_of(instants, zone=source.zone, cut_off=source.cut_off, calendar=calendar)
+            changed.append(dates[0].as_py())
+    return window_of(
+        start_date=source.start_date,
+        as_of=as_of,
+        done_to=done_to,
+        changed_from=min(changed, default=None),
+        calendar=calendar,
+    )
+
+
+def _fold(
+    connection: psycopg.Connection[Any], source: Source, calendar: BusinessCalendar, window: Window, snapshot: str
+) -> list[DayOutcome]:
+    universe = read_universe(connection, source, calendar, window, snapshot)
+    state, outcomes = first_state(universe), []
+    for day in window.days:
+        state, outcome = fold_day(
+            state,
+            day,
+            universe=universe,
+            window=window,
+            source=source,
+            calendar=calendar,
+            taken=lambda external, ledger: read_taken(connection, source, calendar, window, external, ledger),
+        )
+        outcomes.append(outcome)
+    return outcomes
+
+
+def _write(
+    connection: psycopg.Connection[Any], source: Source, run_id: int, window: Window, outcomes: Sequence[DayOutcome]
+) -> tuple[int, int]:
+    revoked, kept = book.revoke_stale(connection, source.id, first=window.first, found=outcomes)
+    made = 0
+    for outcome in outcomes:
+        members = book.members_with_facts(outcome)
+        made += book.write_groups(connection, source.id, run_id, outcome.result.groups, members, already=kept)
+        found = outcome.classified
+        book.write_exceptions(connection, source.id, outcome.day, found.exceptions, found.members)
+    book.write_proofs(connection, source.id, run_id, (proof for outcome in outcomes for proof in outcome.proofs))
+    return made, revoked
+
+
+def _alerts(connection: psycopg.Connection[Any], source: Source, as_of: date) -> Any:
+    rows = connection.execute(SQL["open_exceptions"], {"source": source.id, "as_of": as_of}).fetchall()
+    return alerts_of_exceptions(rows, source_id=source.id, business_date=as_of)
+
+
+def _counts(outcomes: Sequence[DayOutcome]) -> dict[str, Any]:
+    """What the run found, by pass and by class, for the record."""
+    passes: Counter[str] = Counter()
+    for outcome in outcomes:
+        passes.update({name: count.groups for name, count in outcome.result.counts.items()})
+    last = outcomes[-1].classified.exceptions if outcomes else None
+    classes = Counter(last["class"].to_pylist()) if last is not None else Counter()
+    limits = [str(limit) for outcome in outcomes for limit in outcome.result.limits]
+    return {"groups": dict(passes), "exceptions": dict(classes), "limits": limits}
+
+
+def _waiting(legs: Sequence[tuple[int, int]]) -> int:
+    return sum(waiting for _, waiting in legs)
+
+
+def _one(connection: psycopg.Connection[Any], query: str, wanted: dict[str, Any] | None = None) -> Any:
+    row = connection.execute(SQL[query], wanted).fetchone()
+    return row[0] if row else None
