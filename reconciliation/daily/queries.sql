@@ -303,14 +303,17 @@ FROM incoming_exception_member AS i
 JOIN recon.exception AS e ON e.exception_key = i.exception_key
 ORDER BY e.exception_id, i.side, i.line_id, i.entry_id, i.line_no
 
--- name: open_exceptions
--- What is open on a day, by cause, for alerts: counts and sums alone, no personal data.
-SELECT e.kind, e.class, max(array_position(ARRAY['info', 'low', 'medium', 'high', 'critical'], e.severity)) AS severity_rank,
-    e.asset, count(*) AS item_count, sum(e.amount_minor)::bigint AS amount_minor
+-- name: newly_open
+-- What became a cause for alarm on each day of the window, by cause: counts and sums alone, no personal data. An item
+-- counts on the day it ceased to be timing, was first seen otherwise, or came back.
+SELECT v.as_of, e.kind, e.class, e.severity, e.asset, count(*) AS item_count, sum(abs(e.amount_minor))::bigint AS amount_minor
 FROM recon.exception AS e
-WHERE e.source_id = %(source)s AND e.status <> 'cleared' AND e.class <> 'timing' AND e.opened_on = %(as_of)s
-GROUP BY e.kind, e.class, e.asset
-ORDER BY e.kind, e.class, e.asset
+JOIN recon.exception_event AS v ON v.exception_id = e.exception_id
+WHERE e.source_id = %(source)s AND v.as_of = ANY(%(days)s) AND e.status <> 'cleared' AND e.class <> 'timing'
+  AND v.event IN ('opened', 'changed', 'reopened') AND v.after ->> 'class' <> 'timing'
+  AND (v.event <> 'changed' OR v.before ->> 'class' = 'timing')
+GROUP BY v.as_of, e.kind, e.class, e.severity, e.asset
+ORDER BY v.as_of, e.kind, e.class, e.severity, e.asset
 
 -- name: incoming_proofs
 CREATE TEMP TABLE incoming_proof (

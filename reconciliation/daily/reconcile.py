@@ -12,9 +12,10 @@ from typing import Any
 
 import psycopg
 import pyarrow as pa
+from psycopg.rows import dict_row
 
 from ledger_core.sql import lock
-from reconciliation.alerts import alerts_of_exceptions, write_alerts
+from reconciliation.alerts import Alert, alerts_of_exceptions, write_alerts
 from reconciliation.classification import BusinessCalendar, business_date_of
 from reconciliation.daily import book
 from reconciliation.daily.fold import DayOutcome, first_state, fold_day
@@ -77,7 +78,7 @@ def reconcile(
     made = revoked = alerts = 0
     if window:
         made, revoked = _write(connection, source, run_id, window, outcomes)
-        alerts = write_alerts(connection, _alerts(connection, source, window.last))
+        alerts = write_alerts(connection, _alerts(connection, source, window))
     legs = [match_leg(connection, source, rule, as_of=as_of, run_id=run_id) for rule in source.legs]
     legs_made = sum(count for count, _ in legs)
     if window is None and legs_made == 0:
@@ -170,9 +171,11 @@ def _write(
     return made, revoked
 
 
-def _alerts(connection: psycopg.Connection[Any], source: Source, as_of: date) -> Any:
-    rows = connection.execute(SQL["open_exceptions"], {"source": source.id, "as_of": as_of}).fetchall()
-    return alerts_of_exceptions(rows, source_id=source.id, business_date=as_of)
+def _alerts(connection: psycopg.Connection[Any], source: Source, window: Window) -> list[Alert]:
+    rows = connection.cursor(row_factory=dict_row).execute(
+        SQL["newly_open"], {"source": source.id, "days": list(window.days)}
+    )
+    return alerts_of_exceptions(rows.fetchall(), source_id=source.id)
 
 
 def _counts(outcomes: Sequence[DayOutcome]) -> dict[str, Any]:
