@@ -14,7 +14,7 @@ from typing import BinaryIO, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from reconciliation.errors import RefusedFile
+from reconciliation.errors import RefusedFile, SourcesError
 from reconciliation.formats.camt_entry import Detail, Entry, read_detail, read_entry
 from reconciliation.formats.camt_lines import EntryPlace, Notes, add_lines
 from reconciliation.formats.camt_statement import (
@@ -49,8 +49,12 @@ def sniff(head: bytes) -> bool:
 def read(stream: BinaryIO, options: ReadOptions) -> ParsedDelivery:
     """Read and prove one file, or raise ``RefusedFile``.
 
-    ``record_no`` of a line is the number of its entry in the file, so that the entries can be counted from the lines.
+    ``SourcesError`` for settings, of which this format has none. ``record_no`` of a line is the number of its entry in the file, so that the entries can be counted from the lines.
     """
+    if options.settings:
+        raise SourcesError(
+            tuple(f"settings of {NAME}: {name} is not known" for name in sorted(options.settings))
+        )
     reader = _Reader(options)
     try:
         for element in stream_elements(

@@ -1,0 +1,25 @@
+"""Which module reads which format. A new format is one line here and one module beside."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from reconciliation.formats import camt, mastercard_ipm, stripe_payout
+from reconciliation.formats.canonical import Format
+
+FORMATS: Final[Mapping[str, Format]] = MappingProxyType(
+    {
+        "camt.053": camt,
+        "stripe.payout_reconciliation": stripe_payout,
+        "mastercard.ipm": mastercard_ipm,
+    }
+)
+"""Format name, as sources.yaml says it, to its reader."""
+
+HEAD_BYTES: Final = 1 << 16
+"""How much of a file ``recognise`` wants to see."""
+
+
+def recognise(head: bytes) -> str | None:
+    """Name of the first format whose mark the head of a file bears, None if no format knows it."""
+    return next((name for name, module in FORMATS.items() if module.sniff(head[:HEAD_BYTES])), None)
