@@ -90,7 +90,7 @@ class ChartError(LedgerError):
     """A definition of an asset or account contradicts the one the ledger holds."""
 
 
-# The first two letters TL mark conditions raised by our own functions and triggers; their text is ours and safe to show.
+# TLnnn are conditions raised by our own functions and triggers; their text is ours and safe to show.
 BY_SQLSTATE: Mapping[str, type[LedgerError]] = MappingProxyType(
     {
         "TL001": UnbalancedEntryError,
@@ -103,5 +103,7 @@ BY_SQLSTATE: Mapping[str, type[LedgerError]] = MappingProxyType(
         "TL008": OutOfRangeError,
         "TL009": ChartError,
         "22003": OutOfRangeError,
+        "23502": RequestError,
+        "23514": RequestError,
     }
 )

@@ -37,27 +37,29 @@ def migrate(
 ) -> str:
     """Create `schema` and the product's roles if absent, run all outstanding revisions, return the newest one's name.
 
-    `target` is a libpq URL or conninfo (own connection, committed at the end) or an open SQLAlchemy connection on
-    psycopg 3 (the caller commits). `script_folder` holds `versions/*.py`. The connecting user needs CREATEROLE unless
-    the roles exist and are granted to it, and CREATE on the database. Safe to repeat and to run from two processes at
+    `target` is a SQLAlchemy URL naming psycopg 3, a libpq URL or conninfo (own connection, committed at the end), or an
+    open SQLAlchemy connection on psycopg 3 (the caller commits). `script_folder` holds `versions/*.py`. The connecting
+    user needs CREATE on the database, and CREATEROLE unless the roles exist and are granted to it. Safe to repeat and
+    to run from two processes at
     once. Raises MigrationError, or StoreError where PostgreSQL refuses.
     """
     if isinstance(target, sqlalchemy.Connection):
         return _migrated(target, script_folder, schema, version_table)
-    with translated_errors():
-        driver_connection = psycopg.connect(target)
-    engine = sqlalchemy.create_engine(
-        "postgresql+psycopg://", creator=lambda: driver_connection, poolclass=sqlalchemy.StaticPool
-    )
+    engine = _engine(target)
     try:
-        with engine.begin() as connection:
+        with translated_errors(), engine.begin() as connection:
             return _migrated(connection, script_folder, schema, version_table)
+    except sqlalchemy.exc.DBAPIError as error:
+        reason = type(error.orig).__name__
+        raise MigrationError(
+            f"migrations of {schema}: the database could not be reached ({reason})"
+        ) from None
     finally:
         engine.dispose()
 
 
-def migrate_ledger(target: str | sqlalchemy.Connection) -> str:
-    """Bring schema `ledger` to its newest revision."""
+def upgrade(target: str | sqlalchemy.Connection) -> str:
+    """Bring schema `ledger` to its newest revision; see `migrate`."""
     return migrate(target, script_folder=LEDGER_SCRIPTS, schema=LEDGER_SCHEMA)
 
 
@@ -89,7 +91,7 @@ def _upgraded(connection: sqlalchemy.Connection, script_folder: Path, schema: st
 
     def outstanding(current: Any, _context: MigrationContext) -> list[RevisionStep]:
         # Alembic's own `upgrade` command passes exactly this to its environment; there is no public name for it.
-        return list(scripts._upgrade_revs("head", current))  # noqa: SLF001
+        return list(scripts._upgrade_revs("head", current))
 
     try:
         with EnvironmentContext(config, scripts, fn=outstanding) as environment:
@@ -106,6 +108,15 @@ def _upgraded(connection: sqlalchemy.Connection, script_folder: Path, schema: st
     if head is None:
         raise MigrationError(f"migrations: expected one newest revision in {script_folder}, found none")
     return head
+
+
+def _engine(url: str) -> sqlalchemy.Engine:
+    if url.startswith("postgresql+"):
+        return sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
+    # libpq reads its own URLs and words; SQLAlchemy would not understand all of them (a socket folder as host).
+    return sqlalchemy.create_engine(
+        "postgresql+psycopg://", creator=lambda: psycopg.connect(url), poolclass=sqlalchemy.NullPool
+    )
 
 
 def _driver(connection: sqlalchemy.Connection) -> psycopg.Connection[Any]:

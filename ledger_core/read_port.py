@@ -33,34 +33,32 @@ REFERENCE_COLUMNS: Final = (
 _INSTANT: Final = pa.timestamp("us", tz="UTC")
 
 # amount_minor and fx_amount_minor: signed minor units, debit positive. fx_rate: exact, up to 18 decimals.
-LEDGER_LINE_SCHEMA: Final = pa.schema(
-    [
-        pa.field("entry_id", pa.int64(), nullable=False),
-        pa.field("entry_key", pa.string(), nullable=False),
-        pa.field("line_no", pa.int32(), nullable=False),
-        pa.field("account", pa.string(), nullable=False),
-        pa.field("asset", pa.string(), nullable=False),
-        pa.field("amount_minor", pa.int64(), nullable=False),
-        pa.field("effective_at", _INSTANT, nullable=False),
-        pa.field("kind", pa.string()),
-        pa.field("description", pa.string()),
-        pa.field("counterparty", pa.string()),
-        *(pa.field(name, pa.string()) for name in REFERENCE_COLUMNS),
-        pa.field("fx_rate", pa.decimal128(38, 18)),
-        pa.field("fx_asset", pa.string()),
-        pa.field("fx_amount_minor", pa.int64()),
-        pa.field("reverses_entry_key", pa.string()),
-    ]
-)
+_LINE_FIELDS: Final[list[pa.Field[Any]]] = [
+    pa.field("entry_id", pa.int64(), nullable=False),
+    pa.field("entry_key", pa.string(), nullable=False),
+    pa.field("line_no", pa.int32(), nullable=False),
+    pa.field("account", pa.string(), nullable=False),
+    pa.field("asset", pa.string(), nullable=False),
+    pa.field("amount_minor", pa.int64(), nullable=False),
+    pa.field("effective_at", _INSTANT, nullable=False),
+    pa.field("kind", pa.string()),
+    pa.field("description", pa.string()),
+    pa.field("counterparty", pa.string()),
+    *(pa.field(name, pa.string()) for name in REFERENCE_COLUMNS),
+    pa.field("fx_rate", pa.decimal128(38, 18)),
+    pa.field("fx_asset", pa.string()),
+    pa.field("fx_amount_minor", pa.int64()),
+    pa.field("reverses_entry_key", pa.string()),
+]
+LEDGER_LINE_SCHEMA: Final = pa.schema(_LINE_FIELDS)
 
-BALANCE_SCHEMA: Final = pa.schema(
-    [
-        pa.field("account", pa.string(), nullable=False),
-        pa.field("asset", pa.string(), nullable=False),
-        pa.field("instant", _INSTANT, nullable=False),
-        pa.field("balance_minor", pa.int64(), nullable=False),
-    ]
-)
+_BALANCE_FIELDS: Final[list[pa.Field[Any]]] = [
+    pa.field("account", pa.string(), nullable=False),
+    pa.field("asset", pa.string(), nullable=False),
+    pa.field("instant", _INSTANT, nullable=False),
+    pa.field("balance_minor", pa.int64(), nullable=False),
+]
+BALANCE_SCHEMA: Final = pa.schema(_BALANCE_FIELDS)
 
 _SQL: Final = queries(Path(__file__).with_suffix(".sql"))
 
