@@ -23,7 +23,9 @@ CARD_LENGTH_MIN: Final = 12  # Maestro; ISO/IEC 7812 allows up to 19
 CARD_LENGTH_MAX: Final = 19
 
 _VERSION: Final = "v1"
-_TOKEN_BYTES: Final = 20  # 160 bits of the digest; base32 without padding
+_TOKEN_BYTES: Final = (
+    20  # 160 bits of the digest; base32, because long runs of digits in hex look like card numbers
+)
 _TEXT_LENGTH_MIN: Final = 13  # shorter numbers in free text are far more often something else
 
 # Six-digit ranges and the lengths their schemes issue (public knowledge, ISO/IEC 7812 issuers; generous on purpose).

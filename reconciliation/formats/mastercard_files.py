@@ -163,7 +163,7 @@ class Delivery:
         self._lines.add(
             statement_no=totals.statement_no,
             record_no=message.record_no,
-            native_id=f"{file.file_id}/{message.elements[71]}",
+            native_id=f"{file.file_id}/{file.message_count}",
             booking_date=file.file_date,
             batch_ref=file.file_id,
             **values,

@@ -4,8 +4,8 @@
     1014   the same bytes cut into blocks of 1012, each followed by 40 40; the last block filled up with 40
 
 Law: a file is whole or refused. The zero length that ends the messages is demanded, every block is whole and ends in
-its two pad bytes, and nothing but fill (40 or 00) follows the end. Lengths are four bytes, big-endian, and do not count
-themselves. Knows nothing of what a message says, except that it begins with four digits.
+its two pad bytes, and nothing follows the end but, in blocks, fill (40 or 00). Lengths are four bytes, big-endian, and
+do not count themselves. Knows nothing of what a message says, except that it begins with four digits.
 
 Sources: behaviour of the open library cardutil (MIT) and its test files; a member's own manual was not at hand.
 """
@@ -64,7 +64,9 @@ def open_frames(stream: BinaryIO, *, bytes_max: int) -> Frames:
         )
     blocked = looks_blocked(head, whole=len(head) < _CHUNK)
     chunks = _limited(head, stream, bytes_max)
-    return Frames(blocked=blocked, messages=_messages(_unblocked(chunks) if blocked else chunks))
+    return Frames(
+        blocked=blocked, messages=_messages(_unblocked(chunks), _FILL) if blocked else _messages(chunks, b"")
+    )
 
 
 def looks_blocked(head: bytes, *, whole: bool) -> bool:
@@ -161,15 +163,15 @@ def _unblocked(chunks: Iterator[bytes]) -> Iterator[bytes]:
         yield b"".join(payload)
 
 
-def _messages(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Messages in order; demands the zero length, and only fill after it."""
+def _messages(chunks: Iterator[bytes], fill: bytes) -> Iterator[bytes]:
+    """Messages in order; demands the zero length, and only bytes of ``fill`` after it."""
     record_no, buffer, at = 1, b"", 0
     for chunk in chunks:
         buffer, at = buffer[at:] + chunk, 0
         while at + _LENGTH.size <= len(buffer):
             (length,) = _LENGTH.unpack_from(buffer, at)
             if length == 0:
-                _demand_fill(buffer[at + _LENGTH.size :], chunks, record_no)
+                _demand_fill(buffer[at + _LENGTH.size :], chunks, fill, record_no)
                 return
             if not MESSAGE_LENGTH_MIN <= length <= MESSAGE_LENGTH_MAX:
                 raise _wrong_length(length, record_no)
@@ -197,17 +199,15 @@ def _wrong_length(length: int, record_no: int) -> RefusedFile:
     )
 
 
-def _demand_fill(rest: bytes, chunks: Iterator[bytes], record_no: int) -> None:
+def _demand_fill(rest: bytes, chunks: Iterator[bytes], fill: bytes, record_no: int) -> None:
     """Refuse anything but fill after the zero length; reads on to the end of the file."""
-    while True:
-        if rest.strip(_FILL):
-            raise refused(
-                code="structure",
-                place=f"after the end marker that follows record {record_no - 1}",
-                expected="nothing but fill bytes (40 or 00)",
-                found=f"{len(rest.strip(_FILL))} more bytes of data",
-            )
-        following = next(chunks, None)
-        if following is None:
-            return
-        rest = following
+    data = rest.strip(fill) if fill else rest
+    if data:
+        raise refused(
+            code="structure",
+            place=f"after the end marker that follows record {record_no - 1}",
+            expected="nothing but fill (40 or 00)" if fill else "the end of the file",
+            found=f"more data ({len(data)} bytes and maybe others)",
+        )
+    for chunk in chunks:
+        _demand_fill(chunk, iter(()), fill, record_no)

@@ -57,9 +57,9 @@ def read(stream: BinaryIO, options: ReadOptions) -> ParsedDelivery:
     """Read a whole IPM file, in bounded memory apart from the lines.
 
     Statements: one per logical file and asset, with ``statement_ref`` '<file id>/<asset>', the file id's sequence
-    number and no balances. Lines: one per 1240, 1442 and 1740, ``native_id`` '<file id>/<DE 71>'; then one settlement
-    line per asset. Raises RefusedFile (codes truncated, structure, not_this_format, control_total, amount, currency,
-    date, conflict, limit, sensitive_data); SourcesError for settings that are not known.
+    number and no balances. Lines: one per 1240, 1442 and 1740, ``native_id`` '<file id>/<DE 71 as a number>'; then one
+    settlement line per asset. Raises RefusedFile (codes truncated, structure, not_this_format, control_total, amount,
+    currency, date, conflict, limit, sensitive_data); SourcesError for settings that are not known.
     """
     settings = _read_settings(options.settings)
     frames = open_frames(stream, bytes_max=options.bytes_max)

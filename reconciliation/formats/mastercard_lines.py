@@ -164,7 +164,7 @@ class LineReader:
 
     def _reference(self, message: Message, element: int) -> str | None:
         """A reference as written, without the spaces that fill it up; a card number in it is masked."""
-        text = message.elements.get(element, "").strip()
+        text = message.elements.get(element, "").strip(" ")
         if not text.isprintable():
             raise refused(
                 code="structure",
@@ -178,12 +178,12 @@ class LineReader:
         if not text.isprintable():
             self.notes["free texts with control characters: replaced by spaces"] += 1
             text = "".join(character if character.isprintable() else " " for character in text)
-        return self._card_tokens.masked(text.strip()) or None
+        return self._card_tokens.masked(text.strip(" ")) or None
 
     def _text(self, elements: dict[int, str]) -> str | None:
         """Data record (DE 72), then the life cycle id (DE 63), which names the authorisation at the scheme."""
-        trace = elements.get(63, "").strip()
-        parts = (elements.get(72, "").strip(), f"trace {trace}" if trace else "")
+        trace = elements.get(63, "").strip(" ")
+        parts = (elements.get(72, "").strip(" "), f"trace {trace}" if trace else "")
         return self._free_text("; ".join(part for part in parts if part))
 
 

@@ -1,0 +1,136 @@
+"""Card numbers: tokens, truncation and what free text may keep."""
+
+import copy
+import pickle
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciliation.formats.card_numbers import KeyedCardTokens, luhn_valid, masked_text, truncated
+from tests.reconciliation.formats.mastercard_builder import CARDS
+
+KEY = b"an example key of thirty-two b.."
+TOKENS = KeyedCardTokens(KEY)
+
+
+def test_one_card_has_one_token_under_one_key() -> None:
+    token = TOKENS.token("5555555555554444")
+    assert token == KeyedCardTokens(KEY).token("5555555555554444")
+    assert re.fullmatch(r"v1:[0-9a-f]{8}:[a-z2-7]{32}", token)
+
+
+def test_another_card_or_another_key_gives_another_token() -> None:
+    tokens = {TOKENS.token(card) for card in CARDS}
+    assert len(tokens) == len(CARDS)
+    other = KeyedCardTokens(KEY[::-1])
+    assert other.token(CARDS[0]) not in tokens
+    assert other.key_id != TOKENS.key_id, "tokens of a rotated key must be recognisable"
+
+
+def test_a_token_holds_no_part_of_the_card_number() -> None:
+    for card in CARDS:
+        token = TOKENS.token(card)
+        assert not any(card[at : at + 6] in token for at in range(len(card) - 5))
+
+
+@pytest.mark.parametrize("key", [b"", b"short", bytes(31)])
+def test_a_short_key_is_refused(key: bytes) -> None:
+    with pytest.raises(ValueError, match="at least 32 bytes"):
+        KeyedCardTokens(key)
+
+
+def test_the_key_shows_in_no_text_and_in_no_copy() -> None:
+    assert "example" not in repr(TOKENS) + str(TOKENS)
+    assert not hasattr(TOKENS, "__dict__")
+    for take in (copy.copy, copy.deepcopy, pickle.dumps):
+        with pytest.raises(TypeError, match="not copied"):
+            take(TOKENS)
+
+
+@pytest.mark.parametrize("text", ["", "5555 5555 5555 4444", "55555555555", "5" * 20, "٥" * 16])
+def test_a_token_is_made_of_digits_only_and_the_refusal_repeats_nothing(text: str) -> None:
+    with pytest.raises(ValueError, match="expected 12 to 19 digits") as refusal:
+        TOKENS.token(text)
+    assert not text or text not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("card", "shown"),
+    [
+        ("5555555555554444", "555555******4444"),
+        ("378282246310005", "378282*****0005"),
+        ("6304000000000000000", "630400*********0000"),
+        ("500000000000", "********0000"),
+    ],
+)
+def test_a_truncated_number_keeps_first_six_and_last_four(card: str, shown: str) -> None:
+    assert truncated(card) == shown
+
+
+def test_the_luhn_digit_of_published_test_cards_is_right() -> None:
+    for card in CARDS:
+        assert luhn_valid(card)
+        assert not luhn_valid(card[:-1] + str((int(card[-1]) + 1) % 10))
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("card 5555555555554444 lost", "card 555555******4444 lost"),
+        ("5555 5555 5555 4444", "5555 55** **** 4444"),
+        ("5555-5555-5555-4444", "5555-55**-****-4444"),
+        ("3782 822463 10005", "3782 82**** *0005"),
+        ("no 12 5555555555554444 7", "no 12 555555******4444 7"),
+        ("5555\u00a05555\u00a05555\u00a04444", "5555\u00a055**\u00a0****\u00a04444"),
+        ("PAN5555555555554444X", "PAN555555******4444X"),
+        ("5 5 5 5 5 5 5 5 5 5 5 5 4 4 4 4", "5 5 5 5 5 5 * * * * * * 4 4 4 4"),
+        ("５５５５５５５５５５５５４４４４", "５５５５５５******４４４４"),
+    ],
+)
+def test_a_card_number_in_free_text_loses_its_middle(text: str, shown: str) -> None:
+    assert masked_text(text) == shown
+    assert TOKENS.masked(text) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "Invoice 2026-11-16 no 12345",
+        "74537606320000000000015",  # acquirer reference number, 23 digits
+        "0022611160000002555500017",  # clearing file id, 25 digits
+        "5555555555554443",  # wrong check digit
+        "0000000000000000",  # no scheme issues it
+        "5555555555554444" * 2,  # 32 digits in one group are a reference, not a card
+        "555555555555  4444",  # two spaces part two texts
+        "DE89 3704 0044 0532 0130 00",
+    ],
+)
+def test_references_dates_and_other_numbers_survive(text: str) -> None:
+    assert masked_text(text) == text
+
+
+neighbours = st.text(alphabet="0123456789", max_size=25)
+
+
+@given(
+    before=neighbours,
+    card=st.sampled_from(CARDS),
+    after=neighbours,
+    separator=st.sampled_from(["", " ", "-"]),
+)
+def test_no_full_card_number_survives_whatever_groups_stand_beside_it(
+    before: str, card: str, after: str, separator: str
+) -> None:
+    written = separator.join(card[at : at + 4] for at in range(0, len(card), 4))
+    assert written not in masked_text(f"{before} {written} {after}")
+
+
+@given(st.text(alphabet="0123456789 -x", max_size=80))
+def test_masking_twice_changes_nothing_more_and_keeps_the_length(text: str) -> None:
+    masked = masked_text(text)
+    assert masked_text(masked) == masked
+    assert len(masked) == len(text)
+    assert all(new in (old, "*") for old, new in zip(text, masked, strict=True))
