@@ -61,11 +61,14 @@ class Database:
         with contextlib.closing(connect(self.url)) as connection, connection.transaction():
             if role is not None:
                 connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(role)))
-            for name, seconds in (
-                ("lock_timeout", lock_timeout_seconds),
-                ("statement_timeout", statement_timeout_seconds),
-            ):
-                connection.execute("SELECT pg_catalog.set_config(%s, %s, true)", (name, f"{seconds}s"))
+            connection.execute(
+                """
+                SELECT pg_catalog.set_config('lock_timeout', %s, true),
+                       pg_catalog.set_config('statement_timeout', %s, true),
+                       pg_catalog.set_config('TimeZone', 'UTC', true)
+                """,
+                (f"{lock_timeout_seconds}s", f"{statement_timeout_seconds}s"),
+            )
             yield connection
 
 
@@ -94,14 +97,10 @@ def reach(settings: Settings) -> Database:
 
 
 def connect(url: str) -> psycopg.Connection:
-    """A connection in autocommit, in UTC, that says who it is."""
+    """A connection in autocommit that says who it is."""
     try:
         return psycopg.connect(
-            url,
-            autocommit=True,
-            connect_timeout=CONNECT_SECONDS,
-            application_name="tieout",
-            options=f"{conninfo_to_dict(url).get('options') or ''} -c TimeZone=UTC -c DateStyle=ISO".strip(),
+            url, autocommit=True, connect_timeout=CONNECT_SECONDS, application_name="tieout"
         )
     except psycopg.OperationalError as error:
         raise ServerError(
@@ -151,17 +150,13 @@ def _refuse_unfit(connection: psycopg.Connection) -> None:
             f"upgrade it, or unset TIEOUT_DATABASE_URL to use the embedded server."
         )
     for name in ("fsync", "full_page_writes"):
-        value = connection.info.parameter_status(name) or _setting(connection, name)
+        row = connection.execute("SELECT pg_catalog.current_setting(%s)", (name,)).fetchone()
+        value = row[0] if row else "nothing"
         if value != "on":
             raise ServerError(
                 f"{_place(connection.info.dsn)}: expected {name} = on, found {value}: a crash could lose posted "
                 f"entries. As superuser: ALTER SYSTEM RESET {name}; SELECT pg_reload_conf();"
             )
-
-
-def _setting(connection: psycopg.Connection, name: str) -> str:
-    row = connection.execute("SELECT pg_catalog.current_setting(%s)", (name,)).fetchone()
-    return str(row[0]) if row else "unknown"
 
 
 def _create_dagster_database(dagster_url: str, url: str) -> None:

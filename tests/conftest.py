@@ -9,6 +9,7 @@ import contextlib
 import importlib
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,7 @@ from psycopg.conninfo import make_conninfo
 
 from dagster_project.database import MIGRATIONS, Database
 from dagster_project.embedded_postgres import EmbeddedPostgres
+from dagster_project.embedded_postgres.places import Account
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 CORPORA = Path(os.environ.get("TIEOUT_CORPORA") or REPOSITORY.parent / "shared" / "corpora")
@@ -43,40 +45,45 @@ UNDERTAKER = """
 import shutil, sys
 from pathlib import Path
 from dagster_project.embedded_postgres import EmbeddedPostgres
+from dagster_project.embedded_postgres.places import Account
 sys.stdin.read()
 EmbeddedPostgres(Path(sys.argv[1])).stop()
 shutil.rmtree(sys.argv[1])
 """
 
-not_run: list[str] = []
+not_run: dict[str, str] = {}
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest looks at -m
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Marks the tests that need a database; sets aside those whose corpora are absent, to be named at the end."""
-    kept = []
+    """Marks the tests that need a database; sets aside those that cannot run here, to be named at the end."""
     for item in items:
         needs = set(getattr(item, "fixturenames", ()))
         if needs & DATABASE_FIXTURES:
             item.add_marker("database")
         if "corpora" in needs and not CORPORA.is_dir() and not IN_CI:
-            not_run.append(item.nodeid)
-        else:
-            kept.append(item)
+            not_run[item.nodeid] = f"real files expected in {CORPORA}; set TIEOUT_CORPORA"
+        if item.get_closest_marker("root") and not may_become_others():
+            not_run[item.nodeid] = "needs root, and a checkout that other users may enter"
     if not_run:
-        config.hook.pytest_deselected(items=[item for item in items if item.nodeid in set(not_run)])
-        items[:] = kept
+        config.hook.pytest_deselected(items=[item for item in items if item.nodeid in not_run])
+        items[:] = [item for item in items if item.nodeid not in not_run]
+
+
+def may_become_others() -> bool:
+    """Whether these tests can run programs of this checkout as another user."""
+    nobody = Account(user_id=65534, group_id=65534)
+    return os.geteuid() == 0 and all(nobody.can_enter(Path(path)) for path in (REPOSITORY, sys.prefix))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Says in red what was not run."""
+    """Says in red what was not run, and why."""
     if not_run:
-        terminalreporter.section("NOT RUN: corpora absent", red=True, bold=True)
-        terminalreporter.line(
-            f"{len(not_run)} tests need real files, expected in {CORPORA}; set TIEOUT_CORPORA."
-        )
-        for nodeid in not_run:
-            terminalreporter.line(f"  {nodeid}")
+        terminalreporter.section(f"{len(not_run)} NOT RUN", red=True, bold=True)
+        for reason in dict.fromkeys(not_run.values()):
+            terminalreporter.line(f"{reason}:")
+            for nodeid in (nodeid for nodeid, why in not_run.items() if why == reason):
+                terminalreporter.line(f"  {nodeid}")
 
 
 @pytest.fixture(scope="session")
@@ -103,13 +110,26 @@ def postgres_url(own_environment: None) -> Iterator[str]:
     if given := os.environ.get("TIEOUT_TEST_DATABASE_URL"):
         yield given
         return
-    home = Path(tempfile.mkdtemp(prefix="tieout tests "))
+    home = Path(tempfile.mkdtemp(prefix="tieout tests ", dir=quick_folder()))
     home.chmod(0o711)  # as root, the server's account must pass through
     undertaker = [sys.executable, "-c", UNDERTAKER, home]
     with subprocess.Popen(undertaker, stdin=subprocess.PIPE, start_new_session=True, cwd=REPOSITORY):
         server = EmbeddedPostgres(home)
         server.start()
+        with psycopg.connect(server.url("postgres", "postgres"), autocommit=True) as connection:
+            connection.execute("ALTER SYSTEM SET max_wal_size = '256MB'")
+            connection.execute("SELECT pg_reload_conf()")
         yield server.url()
+
+
+def quick_folder() -> Path | None:
+    """Memory where there is plenty, else the usual place: making and dropping databases is all waiting for the disk."""
+    memory = Path("/dev/shm")
+    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    plenty = (
+        memory.is_dir() and os.access(memory, os.W_OK) and min(free, shutil.disk_usage(memory).free) > 6e9
+    )
+    return memory if plenty else None
 
 
 @pytest.fixture(scope="session")

