@@ -89,10 +89,11 @@ class KeyedCardTokens:
         raise TypeError("card tokens hold a key and are not copied or pickled")
 
 
-def truncated(card_number: str) -> str:
-    """First six and last four digits with asterisks between; under 13 digits the last four alone."""
-    kept_in_front = 6 if len(card_number) >= _TEXT_LENGTH_MIN else 0
-    return f"{card_number[:kept_in_front]}{'*' * (len(card_number) - kept_in_front - 4)}{card_number[-4:]}"
+def truncated(card_number: str) -> str | None:
+    """First six and last four digits with asterisks between; None under 13 digits, where that would hide too little."""
+    if len(card_number) < _TEXT_LENGTH_MIN:
+        return None
+    return f"{card_number[:6]}{'*' * (len(card_number) - 10)}{card_number[-4:]}"
 
 
 def luhn_valid(digits: str) -> bool:

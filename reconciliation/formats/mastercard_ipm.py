@@ -43,7 +43,7 @@ from reconciliation.formats.mastercard_framing import open_frames, starts_like_m
 from reconciliation.formats.mastercard_lines import ELEMENTS_READ, LineReader, Side
 from reconciliation.formats.mastercard_messages import EBCDIC, decoded_messages
 
-NAME: Final = "mastercard_ipm"
+NAME: Final = "mastercard.ipm"
 
 _SETTINGS: Final = ("account", "ebcdic", "event_time_zone", "institution_ids")
 

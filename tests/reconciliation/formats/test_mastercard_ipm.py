@@ -319,9 +319,9 @@ def test_unknown_settings_are_refused_with_the_nearest_known_one() -> None:
     with pytest.raises(SourcesError) as refusal:
         parsed(b"", settings={"ebcdik": "cp500", "ebcdic": "utf-8", "event_time_zone": "Mars/Olympus"})
     assert refusal.value.problems == (
-        "settings of mastercard_ipm: ebcdic must be one of cp500, cp037, found 'utf-8'",
-        "settings of mastercard_ipm: ebcdik is not known; did you mean ebcdic?",
-        "settings of mastercard_ipm: event_time_zone 'Mars/Olympus' is not a time zone",
+        "settings of mastercard.ipm: ebcdic must be one of cp500, cp037, found 'utf-8'",
+        "settings of mastercard.ipm: ebcdik is not known; did you mean ebcdic?",
+        "settings of mastercard.ipm: event_time_zone 'Mars/Olympus' is not a time zone",
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cardutil import mciipm
+from cardutil import iso8583, mciipm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,6 +21,7 @@ from tests.reconciliation.formats.mastercard_builder import (
     OPTIONS,
     TOKENS,
     USD,
+    encoded,
     fee,
     file_of,
     logical_file,
@@ -170,3 +171,13 @@ def test_a_file_that_cardutil_wrote_is_read_and_proved(codec: str, blocked: bool
     (statement,) = parsed(stream.getvalue()).statements
     assert statement.line_count == 31
     assert statement.proofs[2] == f"amounts sum to {sum(range(100, 130))}, as the trailer says (PDS 0301)"
+
+
+def test_hexadecimal_bitmaps_decode_as_cardutil_decodes_them() -> None:
+    record = encoded(logical_file(sale())[1], hexadecimal=True)
+    (message,) = decoded_messages([record], card_tokens=TOKENS)
+    other = iso8583.loads(record, encoding=ASCII, hex_bitmap=True)
+    assert message.elements.keys() == {
+        int(key[2:]) for key in other if key.startswith("DE") and key[2:].isdigit()
+    }
+    assert (message.elements[31], message.elements[48]) == (other["DE31"], other["DE48"])
