@@ -1,1 +1,50 @@
-"""Timing or genuine."""
+"""Timing or genuine: what every open item of a day is, how bad it is, and when it is due.
+
+Laws kept here:
+
+- every open item is a member of exactly one exception: fee lines of a fee variance and the candidates of an ambiguous
+  case too; nothing is dropped, nothing is said twice;
+- per asset, the differences of the exceptions add up to open external less open ledger lines (a currency mismatch, whose
+  two amounts do not add up, counts its external line only);
+- timing is decided by a due window in business days, never by age: on the due date an item is timing, on the day after
+  it is genuine, and while a file in which it may stand is missing it waits for that file;
+- an exception keeps its key while its cause stays in the same family, so an item that turns from timing to missing is
+  one story; another cause is another exception;
+- of several explanations the first in a fixed order holds; a likeness that is not unique at both ends explains nothing;
+- severity is a function of stored factors; age alone never makes a trifle critical;
+- one missing or unproved file is one exception, and the jump in numbers it leaves is not a second;
+- the result depends on the items, the settings, the calendar and ``as_of`` alone: not on order, clock or store.
+
+``calendars`` counts business days and places instants on them; ``open_items`` holds the order of precedence;
+``references``, ``pairs``, ``mismatches``, ``duplicates`` and ``ambiguity`` find what belongs together; ``gaps`` judges files
+and balances; ``severity`` weighs; ``drafts`` finishes the tables that ``shapes`` describes.
+"""
+
+from reconciliation.classification.calendars import BusinessCalendar, business_date_of
+from reconciliation.classification.gaps import balance_breaks, missing_days, source_gaps
+from reconciliation.classification.open_items import classify
+from reconciliation.classification.shapes import (
+    EXCEPTION_SCHEMA,
+    MEMBER_SCHEMA,
+    AcceptedStatement,
+    AmbiguousCase,
+    Classified,
+    RefusedDelivery,
+    UnexplainedRest,
+)
+
+__all__ = [
+    "EXCEPTION_SCHEMA",
+    "MEMBER_SCHEMA",
+    "AcceptedStatement",
+    "AmbiguousCase",
+    "BusinessCalendar",
+    "Classified",
+    "RefusedDelivery",
+    "UnexplainedRest",
+    "balance_breaks",
+    "business_date_of",
+    "classify",
+    "missing_days",
+    "source_gaps",
+]

@@ -99,8 +99,8 @@ def test_a_calendar_does_not_depend_on_the_order_or_repetition_of_its_names() ->
     [
         ("ecb", "'ECB'"),
         ("weekend", "'weekends'"),
-        ("DE/BX", "'DE/B"),
-        ("NYES", "'NYSE'"),
+        ("DE/Augsbrg", "'DE/Augsburg'"),
+        ("NYSEE", "'NYSE'"),
         ("every_dya", "'every_day'"),
     ],
 )
