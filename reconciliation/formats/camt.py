@@ -49,7 +49,8 @@ def sniff(head: bytes) -> bool:
 def read(stream: BinaryIO, options: ReadOptions) -> ParsedDelivery:
     """Read and prove one file, or raise ``RefusedFile``.
 
-    ``SourcesError`` for settings, of which this format has none. ``record_no`` of a line is the number of its entry in the file, so that the entries can be counted from the lines.
+    ``SourcesError`` for settings, of which this format has none. ``record_no`` of a line is the number of its entry in
+    the file, so that the entries can be counted from the lines.
     """
     if options.settings:
         raise SourcesError(
@@ -122,6 +123,8 @@ class _Reader:
         self._entry_no += 1
         self.place = f"statement {len(self._statements) + 1}, entry {self._entry_no}"
         parent = element.getparent()
+        if parent is not None and LOCAL[parent.tag] in _OTHER_REPORTS:
+            self.other_report(parent)
         if parent is None or LOCAL[parent.tag] != "Stmt":
             raise refused(
                 "structure", "Ntry", "an entry below a statement", "it elsewhere", "Ask for a corrected file."

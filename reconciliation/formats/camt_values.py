@@ -19,6 +19,7 @@ _DATE: Final = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T+Z-].*)?", re.ASCII | re.DOT
 _INSTANT: Final = re.compile(
     r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d{1,9})?(?:Z|[+-]\d{2}:\d{2})", re.ASCII
 )
+_XML_SPACE: Final = " \t\r\n"  # what XML calls white space; other blanks are characters like any other
 _SIGNS: Final = {"CRDT": 1, "DBIT": -1}  # the bank's credit raises our balance
 _NOT_PROVIDED: Final = frozenset({"NOTPROVIDED", "NOT PROVIDED", "NONREF", "NOREF", "NOTAVAILABLE"})
 
@@ -59,7 +60,7 @@ def text_of(element: Element, field_length_max: int) -> str | None:
             f"{len(text)}",
             "Ask the sender for a corrected file.",
         )
-    return text.strip() or None
+    return text.strip(_XML_SPACE) or None
 
 
 def reference(text: str | None) -> str | None:

@@ -82,13 +82,13 @@ def stream_elements(stream: BinaryIO, *, names: tuple[str, ...], bytes_max: int)
         try:
             parser.feed(chunk)
         except etree.XMLSyntaxError as error:
-            raise _not_well_formed(error, code="structure") from None
+            raise _not_well_formed(error, at_end=False) from None
         yield from _read(parser)
         chunk = stream.read(_CHUNK_BYTES)
     try:
         root = parser.close()
     except etree.XMLSyntaxError as error:
-        raise _not_well_formed(error, code="truncated") from None
+        raise _not_well_formed(error, at_end=True) from None
     yield from _read(parser)
     if root.getroottree().docinfo.internalDTD is not None:
         raise _document_type()
@@ -185,12 +185,15 @@ def _document_type() -> RefusedFile:
     )
 
 
-def _not_well_formed(error: etree.XMLSyntaxError, *, code: str) -> RefusedFile:
+def _not_well_formed(error: etree.XMLSyntaxError, *, at_end: bool) -> RefusedFile:
+    """What the parser says. An undeclared entity costs it the document, which it tells at the end and in few words."""
     line, column = error.position
+    found = (error.msg or "something else").partition(", line")[0][:160]
+    undeclared = found == "no element found"
     return RefusedFile(
-        code=code,
+        code="truncated" if at_end and not undeclared else "structure",
         place=f"line {line}, column {column}",
         expected="well-formed XML to the last byte",
-        found=(error.msg or "something else").partition(", line")[0][:160],
+        found="an entity that nobody declared" if undeclared else found,
         remedy="The file is damaged or incomplete; fetch it again from the sender.",
     )
