@@ -2,10 +2,10 @@
 
 Laws kept here:
 
-- every open item is a member of exactly one exception: fee lines of a fee variance and the candidates of an ambiguous
-  case too; nothing is dropped, nothing is said twice;
-- per asset, the differences of the exceptions add up to open external less open ledger lines (a currency mismatch, whose
-  two amounts do not add up, counts its external line only);
+- every open item is a member of exactly one exception, fee lines of a fee variance and candidates of an ambiguous case
+  too; nothing is dropped, nothing is said twice;
+- per asset, the differences of the exceptions add up to open external less open ledger lines (a currency mismatch,
+  whose two amounts do not add up, counts its external line only);
 - timing is decided by a due window in business days, never by age: on the due date an item is timing, on the day after
   it is genuine, and while a file in which it may stand is missing it waits for that file;
 - an exception keeps its key while its cause stays in the same family, so an item that turns from timing to missing is
@@ -16,8 +16,8 @@ Laws kept here:
 - the result depends on the items, the settings, the calendar and ``as_of`` alone: not on order, clock or store.
 
 ``calendars`` counts business days and places instants on them; ``open_items`` holds the order of precedence;
-``references``, ``pairs``, ``mismatches``, ``duplicates`` and ``ambiguity`` find what belongs together; ``gaps`` judges files
-and balances; ``severity`` weighs; ``drafts`` finishes the tables that ``shapes`` describes.
+``references``, ``pairs``, ``mismatches``, ``duplicates`` and ``ambiguity`` find what belongs together; ``gaps`` judges
+files and balances; ``severity`` weighs; ``drafts`` finishes the tables that ``shapes`` describes.
 """
 
 from reconciliation.classification.calendars import BusinessCalendar, business_date_of

@@ -2,7 +2,7 @@
 
 Two readings: raw (the same text) and normalised (upper case, letters and digits only, leading zeros dropped), so that
 "INV-0077" and "inv 0077" meet, and "0001234" meets "1234". A normalised form shorter than four characters identifies
-nothing. Neither does a reference on more than ``BLOCK_MAX`` rows of one table: it is not followed, which bounds the work.
+nothing. Neither does a reference on more than ``BLOCK_MAX`` rows of one table: not following it bounds the work.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def _readable(column: Any, allowed: Flags, normalised: bool) -> tuple[Any, Rows]
     kept = pc.invert(pc.is_in(values, value_set=_PLACEHOLDERS))
     if normalised:
         values = normalised_references(values)
-        kept = pc.and_(kept, pc.greater_equal(pc.utf8_length(values), NORMALISED_LENGTH_MIN))
+        kept = pc.and_(kept, pc.greater_equal(pc.utf8_length(values), pa.scalar(NORMALISED_LENGTH_MIN)))
     return values.filter(kept), rows[true_where(kept)]
 
 
