@@ -1,0 +1,101 @@
+"""The root command, `init` and `sources check`, and the one place that turns errors into sentences and exit codes."""
+
+import sys
+from importlib.resources import files
+from pathlib import Path
+
+import click
+
+from dagster_project.cli.output import Context, json_option, pass_context, say
+from dagster_project.cli.ledger import ledger
+from dagster_project.cli.recon import deliveries, exceptions, export, ingest, reconcile, statement
+from dagster_project.cli.serve import down, up
+from dagster_project.cli.world import demo, simulate
+from dagster_project.errors import ShellError
+from dagster_project.pipeline import initialise
+from ledger_core.errors import LedgerError
+from reconciliation.errors import ReconciliationError
+from reconciliation.sources import parse_sources
+
+REFUSALS = (LedgerError, ReconciliationError, ShellError)
+FAILED, MISUSED = 1, 2
+
+
+def demo_sources() -> str:
+    """The commented sources file that `tieout init` writes."""
+    return files("dagster_project").joinpath("demo_sources.yaml").read_text(encoding="utf-8")
+
+
+class SentenceGroup(click.Group):
+    """A group whose refusals are sentences, not tracebacks."""
+
+    def invoke(self, context: click.Context) -> object:
+        """Run the command; a refusal on purpose ends with exit code 1 (data) or 2 (configuration)."""
+        try:
+            return super().invoke(context)
+        except ShellError as refusal:
+            click.echo(f"tieout: {refusal}", err=True)
+            raise SystemExit(MISUSED) from None
+        except REFUSALS as refusal:
+            click.echo(f"tieout: {refusal}", err=True)
+            raise SystemExit(FAILED) from None
+
+
+@click.group(cls=SentenceGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="tieout")
+@click.pass_context
+def root(context: click.Context) -> None:
+    """Prove every day, to the cent, that the ledger and the outside agree.
+
+    Example: tieout init && tieout demo
+    """
+    context.obj = Context.from_environment()
+
+
+@root.command()
+@json_option
+@pass_context
+def init(context: Context, as_json: bool) -> None:
+    """Start or reach the database, migrate it, write and load the sources. Safe to repeat.
+
+    Example: tieout init
+    """
+    project = initialise(context.settings, sources_text=demo_sources())
+    ids = [source.id for source in project.sources.sources]
+    result = {"database": project.database.embedded is None and "yours" or "embedded", "sources": ids}
+    say(
+        result,
+        f"Ready: {result['database']} database, sources {', '.join(ids)} from {context.settings.sources}.",
+        as_json=as_json,
+    )
+
+
+@root.group()
+def sources() -> None:
+    """The sources file: which books there are and how they are reconciled."""
+
+
+@sources.command("check")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False), required=False)
+@json_option
+@pass_context
+def check_sources(context: Context, file: Path | None, as_json: bool) -> None:
+    """Validate a sources file; every problem with its place.
+
+    Example: tieout sources check sources.yaml
+    """
+    path = file or context.settings.sources
+    if not path.exists():
+        raise click.UsageError(f"{path}: expected a sources file, found none; `tieout init` writes one")
+    parsed = parse_sources(path.read_text(encoding="utf-8"), name=str(path))
+    ids = [source.id for source in parsed.sources]
+    say({"file": str(path), "sources": ids}, f"{path}: good; sources {', '.join(ids)}.", as_json=as_json)
+
+
+for command in (ledger, ingest, deliveries, reconcile, exceptions, statement, export, simulate, demo, up, down):
+    root.add_command(command)
+
+
+def main() -> None:
+    """Entry point of the installed command."""
+    sys.exit(root(prog_name="tieout"))

@@ -1,0 +1,263 @@
+"""`tieout ingest`, `deliveries`, `reconcile`, `exceptions`, `statement`, `export`: the daily work without the UI."""
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import click
+from psycopg.rows import dict_row
+
+from dagster_project.cli.output import Context, json_option, money, pass_context, say, say_rows
+from dagster_project.exports import KINDS, export_table
+from dagster_project.pipeline import deliver_alerts, ingest as take_in_file, reconcile_source, source_day
+from ledger_core.sql import queries, translated_errors
+from reconciliation.daily.reconcile import RunOutcome
+from reconciliation.errors import UnknownItem
+from reconciliation.evidence.page import day_as_html, day_as_text, day_as_value
+from reconciliation.intake import list_deliveries
+
+SQL = queries(Path(__file__).with_name("recon.sql"))
+EXCEPTION_COLUMNS = (
+    "exception_id", "source", "class", "kind", "severity", "status", "amount", "difference", "asset", "due_on",
+    "age_business_days", "line_key", "entry_key", "assignee",
+)  # fmt: skip
+
+
+class Day(click.ParamType):
+    """A date as YYYY-MM-DD."""
+
+    name = "date"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        """The date."""
+        try:
+            return date.fromisoformat(str(value))
+        except ValueError:
+            self.fail(f"expected YYYY-MM-DD, found {value}", param, ctx)
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--source", "source_id", required=True, help="Id of the source that sent them.")
+@click.option("--date", "for_date", type=Day(), help="Business date the files are for, where they do not say.")
+@json_option
+@pass_context
+def ingest(context: Context, files: tuple[Path, ...], source_id: str, for_date: date | None, as_json: bool) -> None:
+    """Take files in, each whole or not at all. Exit 1 when one was rejected.
+
+    Example: tieout ingest camt053_2026-11-20.xml --source bank
+    """
+    source = context.project.sources[source_id]
+    results, rejected = [], False
+    for path in files:
+        outcome = take_in_file(context.project, source, path, for_date=for_date)
+        rejected = rejected or outcome.refusal is not None
+        results.append({"file": path.name, "outcome": outcome.outcome, "sentence": outcome.sentence})
+        if not as_json:
+            click.echo(outcome.sentence)
+    deliver_alerts(context.project)
+    if as_json:
+        say(results, "", as_json=True)
+    if rejected:
+        raise SystemExit(1)
+
+
+@click.command()
+@click.option("--source", "source_id", help="Of this source only.")
+@json_option
+@pass_context
+def deliveries(context: Context, source_id: str | None, as_json: bool) -> None:
+    """What arrived, what was refused and why, what is missing.
+
+    Example: tieout deliveries --source bank
+    """
+    if source_id is not None:
+        context.chosen(source_id)
+    with context.project.database.session("tieout_auditor") as connection:
+        rows = list_deliveries(connection, source_id=source_id).to_pylist()
+        missing = connection.cursor(row_factory=dict_row).execute(SQL["missing_files"], {"source": source_id}).fetchall()
+    for absent in missing:
+        rows.append({"source": absent["source"], "outcome": absent["kind"], "for_date": absent["item_date"]})
+    columns = ["delivery_id", "source", "for_date", "file_name", "outcome", "line_count", "refusal"]
+    say_rows(rows, columns, as_json=as_json, empty="Nothing has arrived yet.")
+
+
+@click.command()
+@click.option("--as-of", required=True, type=Day(), help="Business date to reconcile up to.")
+@click.option("--source", "source_id", help="This source only; all of them if left out.")
+@click.option("--no-wait", is_flag=True, help="Say so at once when another run holds the source.")
+@json_option
+@pass_context
+def reconcile(context: Context, as_of: date, source_id: str | None, no_wait: bool, as_json: bool) -> None:
+    """Match, classify and prove what is open up to a date; safe to repeat.
+
+    Example: tieout reconcile --as-of 2026-11-20
+    """
+    results = []
+    for source in context.chosen(source_id):
+        outcome = reconcile_source(context.project, source, as_of, actor="command line", wait=not no_wait)
+        day = source_day(context.project, source, as_of)
+        results.append(day_as_value(day) | {"run_id": outcome.run_id, "groups_made": outcome.groups_made})
+        if not as_json:
+            click.echo(f"{_run_in_words(outcome)}\n{day_as_text(day)}")
+    if as_json:
+        say(results, "", as_json=True)
+
+
+@click.group()
+def exceptions() -> None:
+    """What needs an explanation: list, look, take, comment, reopen."""
+
+
+@exceptions.command("list")
+@click.option("--source", "source_id")
+@click.option("--class", "exception_class", type=click.Choice(["timing", "genuine", "source_gap", "review"]))
+@click.option("--all", "with_cleared", is_flag=True, help="Cleared ones too.")
+@json_option
+@pass_context
+def list_exceptions(
+    context: Context, source_id: str | None, exception_class: str | None, with_cleared: bool, as_json: bool
+) -> None:
+    """Open exceptions, worst first.
+
+    Example: tieout exceptions list --class genuine
+    """
+    wanted = {"source": source_id, "class": exception_class, "with_cleared": with_cleared}
+    with context.project.database.session("tieout_auditor") as connection:
+        rows = connection.cursor(row_factory=dict_row).execute(SQL["exceptions"], wanted).fetchall()
+    say_rows(
+        rows if as_json else map(_with_amounts, rows), EXCEPTION_COLUMNS, as_json=as_json, empty="Nothing is open."
+    )
+
+
+@exceptions.command("show")
+@click.argument("exception_id", type=int)
+@json_option
+@pass_context
+def show_exception(context: Context, exception_id: int, as_json: bool) -> None:
+    """One exception with its lines, its factors and its history.
+
+    Example: tieout exceptions show 17
+    """
+    with context.project.database.session("tieout_auditor") as connection:
+        cursor = connection.cursor(row_factory=dict_row)
+        found = cursor.execute(SQL["exception"], {"id": exception_id}).fetchone()
+        if found is None:
+            raise UnknownItem(f"exception {exception_id}: expected one that exists, found none; see `tieout exceptions list`")
+        lines = cursor.execute(SQL["exception_lines"], {"id": exception_id}).fetchall()
+        events = cursor.execute(SQL["exception_events"], {"id": exception_id}).fetchall()
+    if as_json:
+        say({**found, "lines": lines, "events": events}, "", as_json=True)
+        return
+    for name, value in _with_amounts(found).items():
+        if value not in (None, ""):
+            click.echo(f"{name:>18}  {value}")
+    click.echo("\nLines")
+    say_rows(map(_with_amounts, lines), ["side", "key", "business_date", "amount", "kind", "reference"], as_json=False, empty="none")
+    click.echo("\nHistory")
+    say_rows(events, ["at", "event", "actor", "as_of", "change", "note"], as_json=False, empty="none")
+
+
+@exceptions.command("take")
+@click.argument("exception_id", type=int)
+@click.option("--by", "actor", required=True)
+@pass_context
+def take_exception(context: Context, exception_id: int, actor: str) -> None:
+    """Make an exception yours.
+
+    Example: tieout exceptions take 17 --by ada
+    """
+    _act(context, "take", {"id": exception_id, "actor": actor})
+    click.echo(f"Exception {exception_id} is {actor}'s.")
+
+
+@exceptions.command("comment")
+@click.argument("exception_id", type=int)
+@click.argument("note")
+@click.option("--by", "actor", required=True)
+@pass_context
+def comment_exception(context: Context, exception_id: int, note: str, actor: str) -> None:
+    """Add a comment; comments are never changed.
+
+    Example: tieout exceptions comment 17 "asked the bank" --by ada
+    """
+    _act(context, "comment", {"id": exception_id, "note": note, "actor": actor})
+    click.echo(f"Noted on exception {exception_id}.")
+
+
+@exceptions.command("reopen")
+@click.argument("exception_id", type=int)
+@click.option("--reason", required=True)
+@click.option("--by", "actor", required=True)
+@pass_context
+def reopen_exception(context: Context, exception_id: int, reason: str, actor: str) -> None:
+    """Undo the match that cleared an exception; the next run brings it back with its age, and does not match it so again.
+
+    Example: tieout exceptions reopen 17 --reason "other customer" --by ada
+    """
+    with context.project.database.session("tieout_auditor") as connection:
+        row = connection.execute(SQL["cleared_by"], {"id": exception_id}).fetchone()
+    if row is None or row[0] is None:
+        raise UnknownItem(f"exception {exception_id}: expected one that a match cleared, found none")
+    _act(context, "reject_match", {"group": row[0], "reason": reason, "actor": actor})
+    click.echo(f"Match {row[0]} is undone. Run `tieout reconcile` to bring exception {exception_id} back.")
+
+
+@click.command()
+@click.option("--source", "source_id", required=True)
+@click.option("--date", "day", required=True, type=Day())
+@click.option("--format", "output", type=click.Choice(["text", "html", "json"]), default="text")
+@pass_context
+def statement(context: Context, source_id: str, day: date, output: str) -> None:
+    """The reconciliation statement of a source and day: the bridge of each account, and what is open.
+
+    Example: tieout statement --source bank --date 2026-11-20
+    """
+    found = source_day(context.project, context.project.sources[source_id], day)
+    if output == "json":
+        say(day_as_value(found), "", as_json=True)
+    else:
+        click.echo(day_as_html(found) if output == "html" else day_as_text(found))
+
+
+@click.command()
+@click.argument("what", type=click.Choice(sorted(KINDS)))
+@click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="A .csv or .parquet file.")
+@click.option("--source", "source_id")
+@click.option("--from", "from_date", type=Day())
+@click.option("--to", "to_date", type=Day())
+@json_option
+@pass_context
+def export(
+    context: Context, what: str, out: Path, source_id: str | None, from_date: date | None, to_date: date | None, as_json: bool
+) -> None:
+    """Write lines, matches, exceptions or statements to a file.
+
+    Example: tieout export exceptions --out exceptions.csv --source bank
+    """
+    with context.project.database.session("tieout_auditor") as connection:
+        count = export_table(connection, what, out, source_id=source_id, from_date=from_date, to_date=to_date)
+    say({"file": str(out), "rows": count}, f"{out}: {count:,} rows.", as_json=as_json)
+
+
+def _act(context: Context, action: str, wanted: dict[str, Any]) -> None:
+    with translated_errors(), context.project.database.session("tieout_analyst") as connection:
+        connection.execute(SQL[action], wanted)
+
+
+def _with_amounts(row: dict[str, Any]) -> dict[str, Any]:
+    """The row with amounts as people write them."""
+    shown = dict(row)
+    for name in ("amount", "difference"):
+        if f"{name}_minor" in shown:
+            amount_minor = shown.pop(f"{name}_minor")
+            shown[name] = money(amount_minor, row["asset"]) if row.get("asset") else amount_minor
+    return shown
+
+
+def _run_in_words(outcome: RunOutcome) -> str:
+    if outcome.unchanged:
+        return f"{outcome.source_id}: nothing new up to {outcome.as_of}."
+    days = f"{outcome.window.first} to {outcome.window.last}" if outcome.window else str(outcome.as_of)
+    undone = f", {outcome.groups_revoked:,} undone" if outcome.groups_revoked else ""
+    return f"{outcome.source_id}: run {outcome.run_id} over {days}: {outcome.groups_made:,} matches made{undone}."

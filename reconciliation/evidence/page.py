@@ -1,0 +1,150 @@
+"""A source's day told in text, HTML and as a plain value, from the one ``SourceDay``. No query, no clock."""
+
+from collections.abc import Iterable
+from html import escape
+from typing import Any
+
+from ledger_core.money import exponent_of, format_minor
+from reconciliation.evidence.bridge import Proof
+from reconciliation.evidence.day import SourceDay
+
+BRIDGE_LINES = (
+    ("ledger_minor", "Balance of the ledger", 1),
+    ("timing_external_minor", "plus external lines not yet in the ledger, timing", 1),
+    ("genuine_external_minor", "plus external lines not in the ledger, genuine", 1),
+    ("timing_ledger_minor", "less ledger lines not yet at the source, timing", -1),
+    ("genuine_ledger_minor", "less ledger lines not at the source, genuine", -1),
+    ("allocation_difference_minor", "plus differences explained in matches (fees, rounding)", 1),
+    ("unexplained_minor", "plus unexplained", 1),
+    ("closing_minor", "Closing balance of the source", 1),
+)
+
+
+def day_as_value(day: SourceDay) -> dict[str, Any]:
+    """The day as plain lists and mappings, for JSON. Amounts are integers of minor units."""
+    return {
+        "source": day.source_id,
+        "date": day.day.isoformat(),
+        "tied_out": day.tied_out,
+        "files": [
+            {
+                "file_name": file["file_name"],
+                "sha256": file["file_sha256"],
+                "outcome": file["outcome"],
+                "refusal": _refusal(file),
+            }
+            for file in day.files
+        ],
+        "lines": day.line_count,
+        "matched_by_pass": dict(day.matched_by_pass),
+        "exceptions": [
+            {
+                "class": group.exception_class,
+                "kind": group.kind,
+                "severity": group.severity,
+                "asset": group.asset,
+                "count": group.item_count,
+                "amount_minor": group.amount_minor,
+            }
+            for group in day.exceptions
+        ],
+        "proofs": [
+            {name: _plain(getattr(proof, name)) for name in Proof.__dataclass_fields__} for proof in day.proofs
+        ],
+        "alerts": day.alert_count,
+    }
+
+
+def day_as_text(day: SourceDay) -> str:
+    """The day in a few lines for a terminal."""
+    lines = [f"{day.source_id} {day.day}"]
+    lines += [f"  file {file['file_name']}: {file['outcome']}{_because(file)}" for file in day.files] or ["  no file"]
+    lines.append(f"  lines {day.line_count:,}, matched {_share(day)}: {_passes(day)}")
+    lines += [f"  open {line}" for line in _open_in_words(day)] or ["  nothing open"]
+    lines += [f"  {_proof_in_words(proof)}" for proof in day.proofs]
+    lines.append(f"  alerts {day.alert_count}")
+    return "\n".join(lines)
+
+
+def day_as_html(day: SourceDay) -> str:
+    """The day as a self-contained page: each account's bridge, and what is open. Every text is escaped."""
+    bridges = "".join(_bridge_as_html(proof) for proof in day.proofs) or "<p>No balances were proved.</p>"
+    opened = "".join(f"<li>{escape(line)}</li>" for line in _open_in_words(day)) or "<li>nothing</li>"
+    files = "".join(f"<li>{escape(file['file_name'] + ': ' + file['outcome'] + _because(file))}</li>" for file in day.files)
+    return (
+        f"<!doctype html><html lang='en'><meta charset='utf-8'><title>{escape(day.source_id)} {day.day}</title>"
+        f"<h1>Reconciliation statement: {escape(day.source_id)}, {day.day}</h1>"
+        f"<h2>Files</h2><ul>{files or '<li>none</li>'}</ul>{bridges}<h2>Open</h2><ul>{opened}</ul></html>"
+    )
+
+
+def bridge_table(proofs: Iterable[Proof]) -> str:
+    """The bridges as a small Markdown table, for Dagster's page."""
+    rows = [
+        f"| {proof.account} | {_amount(proof, 'ledger_minor')} | {_amount(proof, 'closing_minor')} | "
+        f"{_open_amount(proof, 'timing')} | {_open_amount(proof, 'genuine')} | {_amount(proof, 'unexplained_minor')} | "
+        f"{'tied out' if proof.tied_out else 'NOT tied out'} |"
+        for proof in proofs
+    ]
+    head = "| account | ledger | source | timing | genuine | unexplained | |\n|---|--:|--:|--:|--:|--:|---|"
+    return "\n".join([head, *rows])
+
+
+def _bridge_as_html(proof: Proof) -> str:
+    rows = "".join(
+        f"<tr><td>{escape(words)}</td><td style='text-align:right'>{_amount(proof, name, sign)}</td></tr>"
+        for name, words, sign in BRIDGE_LINES
+    )
+    state = "tied out" if proof.tied_out else "NOT tied out"
+    return f"<h2>{escape(proof.account)} ({escape(proof.asset)}), {proof.basis}: {state}</h2><table>{rows}</table>"
+
+
+def _proof_in_words(proof: Proof) -> str:
+    state = "tied out" if proof.tied_out else f"NOT tied out, unexplained {_amount(proof, 'unexplained_minor')}"
+    return (
+        f"{proof.account}: source {_amount(proof, 'closing_minor')} ({proof.basis}), ledger {_amount(proof, 'ledger_minor')}, "
+        f"timing {_open_amount(proof, 'timing')}, genuine {_open_amount(proof, 'genuine')}: {state}"
+    )
+
+
+def _open_in_words(day: SourceDay) -> list[str]:
+    return [
+        f"{group.exception_class} {group.kind} ({group.severity}): {group.item_count:,}"
+        + (f", {format_minor(group.amount_minor, exponent_of(group.asset))} {group.asset}" if group.asset else "")
+        for group in day.exceptions
+    ]
+
+
+def _passes(day: SourceDay) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in sorted(day.matched_by_pass.items())) or "none"
+
+
+def _share(day: SourceDay) -> str:
+    if not day.line_count:
+        return "nothing to match"
+    permille = day.matched_count * 1000 // day.line_count
+    return f"{permille // 10}.{permille % 10} %"
+
+
+def _because(file: Any) -> str:
+    refusal = _refusal(file)
+    return f" ({refusal})" if refusal else ""
+
+
+def _refusal(file: Any) -> str | None:
+    if file["refusal_code"] is None:
+        return None
+    return f"{file['refusal_place']}: expected {file['refusal_expected']}, found {file['refusal_found']}. {file['refusal_remedy']}"
+
+
+def _amount(proof: Proof, name: str, sign: int = 1) -> str:
+    return f"{format_minor(sign * getattr(proof, name), exponent_of(proof.asset))}"
+
+
+def _open_amount(proof: Proof, bucket: str) -> str:
+    net = getattr(proof, f"{bucket}_external_minor") - getattr(proof, f"{bucket}_ledger_minor")
+    return format_minor(net, exponent_of(proof.asset))
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if hasattr(value, "isoformat") else value
