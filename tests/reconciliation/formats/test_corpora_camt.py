@@ -109,12 +109,19 @@ def true_reasons(path: Path) -> set[str]:
         return {"unsafe"}
     if not content.lstrip().startswith((b"<", b"\xef\xbb\xbf<")):
         return {"not_this_format"}
+    reasons = set()
     try:
         root = etree.fromstring(content, etree.XMLParser(resolve_entities=False, no_network=True))
     except etree.XMLSyntaxError as error:
-        return {"truncated" if "Premature end" in str(error) else "structure"}
+        reasons.add("truncated" if "Premature end" in str(error) else "structure")
+        root = etree.fromstring(
+            content, etree.XMLParser(recover=True, resolve_entities=False, no_network=True)
+        )
+        if root is None:
+            return reasons
     statements = root.findall(".//{*}Stmt")
-    reasons = set() if statements else {"not_this_format"}
+    if not statements:
+        reasons.add("not_this_format")
     for statement in statements:
         reasons |= entry_reasons(statement) | balance_reasons(statement)
     return reasons

@@ -1,0 +1,308 @@
+"""Stripe's itemised payout report: every row and every payout is proved, nothing is guessed."""
+
+import contextlib
+import csv
+import dataclasses
+import io
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciliation.errors import RefusedFile, SourcesError
+from reconciliation.formats import registry, stripe_payout
+from reconciliation.formats.canonical import ParsedDelivery, ReadOptions
+from tests.reconciliation.formats.camt_builder import OPTIONS, document, statement
+
+COLUMNS = (
+    "balance_transaction_id", "source_id", "created", "available_on", "automatic_payout_effective_at", "currency",
+    "gross", "fee", "net", "reporting_category", "description", "gateway_account", "automatic_payout_id",
+    "payment_metadata[order_id]", "customer_facing_amount", "customer_facing_currency",
+)  # fmt: skip
+
+
+def row(identification: str, net: str, *, gross: str = "", fee: str = "0", **others: str) -> dict[str, str]:
+    values = {
+        "balance_transaction_id": f"txn_{identification}",
+        "source_id": f"ch_{identification}",
+        "created": "2026-11-15 10:11:12",
+        "available_on": "2026-11-16 00:00:00",
+        "automatic_payout_effective_at": "2026-11-17 00:00:00",
+        "currency": "eur",
+        "gross": gross or net,
+        "fee": fee,
+        "net": net,
+        "reporting_category": "charge",
+        "gateway_account": "acct_1",
+        "automatic_payout_id": "po_1",
+        "payment_metadata[order_id]": f"ORD-{identification}",
+    }
+    return values | others
+
+
+def payout(net: str, identification: str = "po_1", **others: str) -> dict[str, str]:
+    return row(
+        f"p{identification}",
+        net,
+        reporting_category="payout",
+        source_id=identification,
+        automatic_payout_id=identification,
+        **others,
+    )
+
+
+ROWS = [
+    row("1", "24.05", gross="25.00", fee="0.95"),
+    row("2", "-10.00", reporting_category="refund", source_id="re_2"),
+    row("3", "-45.00", gross="-30.00", fee="15.00", reporting_category="dispute", source_id="dp_3"),
+    row("4", "-0.5", reporting_category="fee", source_id=""),
+    row("5", "100", currency="jpy", automatic_payout_id="po_2"),
+    payout("31.45"),
+    payout("-100", "po_2", currency="jpy"),
+]
+
+
+def report(rows: list[dict[str, str]], *, columns: tuple[str, ...] = COLUMNS) -> bytes:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="", extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def read(content: bytes, **settings: str) -> ParsedDelivery:
+    return stripe_payout.read(io.BytesIO(content), dataclasses.replace(OPTIONS, settings=settings))
+
+
+def refusal(content: bytes, **settings: str) -> RefusedFile:
+    with pytest.raises(RefusedFile) as caught:
+        read(content, **settings)
+    return caught.value
+
+
+def test_a_report_is_read_with_every_payout_proved() -> None:
+    delivery = read(report(ROWS))
+    euro, yen = delivery.statements
+    assert (euro.statement_ref, euro.account, euro.movement_minor) == ("acct_1:2026-11-17:EUR", "acct_1", 0)
+    assert (euro.opening_minor, euro.closing_minor, euro.sequence_no) == (None, None, None)
+    assert euro.proofs == (
+        "net = gross - fee in 5 rows",
+        "payout po_1: 4 rows of -31.45 EUR + payout 31.45 = 0",
+    )
+    assert (yen.asset, yen.line_count, yen.from_date) == ("JPY", 2, date(2026, 11, 17))
+    assert delivery.notes == ()
+
+
+def test_a_row_becomes_a_line_with_its_fee_and_references() -> None:
+    charge, refund, dispute, fee, yen, paid, _ = read(report(ROWS)).lines.to_pylist()
+    assert (charge["amount_minor"], charge["fee_minor"], charge["kind"]) == (2405, 95, "charge")
+    assert (charge["native_id"], charge["ref_psp"], charge["ref_merchant"]) == ("txn_1", "ch_1", "ORD-1")
+    assert (charge["batch_ref"], charge["ref_payout"], charge["record_no"]) == ("po_1", None, 2)
+    assert (charge["booking_date"], charge["value_date"]) == (date(2026, 11, 17), date(2026, 11, 16))
+    assert charge["event_at"] == datetime(2026, 11, 15, 10, 11, 12, tzinfo=UTC)
+    assert (dispute["amount_minor"], dispute["fee_minor"], dispute["kind"]) == (-4500, 1500, "chargeback")
+    assert [refund["kind"], fee["kind"], yen["amount_minor"]] == ["refund", "fee", 100]
+    assert (paid["ref_payout"], paid["ref_psp"], paid["batch_ref"], paid["kind"]) == (
+        "po_1",
+        None,
+        None,
+        "payout",
+    )
+
+
+def test_a_net_that_is_not_gross_less_fee_is_refused() -> None:
+    wrong = refusal(report([row("1", "24.06", gross="25.00", fee="0.95")]))
+    assert (wrong.code, wrong.place) == ("control_total", "row 2 (txn_1), net")
+    assert wrong.expected == "24.05 EUR, the gross 25.00 less the fee 0.95"
+
+
+def test_a_payout_that_is_not_the_sum_of_its_rows_is_refused_with_the_figures() -> None:
+    wrong = refusal(report([*ROWS[:5], payout("31.40"), ROWS[6]]))
+    assert (wrong.code, wrong.place) == ("control_total", "payout po_1 (row 7)")
+    assert wrong.expected == "31.45 EUR, against its 4 rows of -31.45 EUR"
+    assert wrong.found == "31.40 EUR, which leaves -0.05"
+
+
+def test_a_payout_outside_the_file_proves_nothing_and_may_be_demanded() -> None:
+    assert "prove nothing" in read(report(ROWS[:4])).notes[0]
+    assert refusal(report(ROWS[:4]), payout_rows="required").code == "truncated"
+
+
+def test_a_payout_made_by_hand_has_no_members_to_prove() -> None:
+    by_hand = payout("-5.00", "po_9") | {"automatic_payout_id": ""}
+    delivery = read(report([*ROWS, by_hand]))
+    assert delivery.notes == ("payout po_9: made by hand, nothing says what it consists of",)
+    assert delivery.lines["ref_payout"].to_pylist()[-1] == "po_9"
+
+
+def test_a_payout_that_came_back_does_not_disturb_its_own_proof() -> None:
+    back = payout("-31.45") | {"balance_transaction_id": "txn_back", "reporting_category": "payout_reversal"}
+    delivery = read(report([*ROWS, back]))
+    assert "came back" in delivery.notes[0]
+    assert delivery.lines["reversal"].to_pylist()[-1]
+
+
+def test_a_balance_transaction_twice_is_a_conflict() -> None:
+    assert refusal(report([ROWS[0], ROWS[0]])).found == "txn_1 again, first in row 2"
+
+
+def test_columns_are_found_by_name_and_the_undocumented_ones_are_noted() -> None:
+    columns = (*reversed(COLUMNS), "refund_metadata[x]", "customer_email", "card_brand", "mystery")
+    delivery = read(report(ROWS, columns=columns))
+    assert delivery.lines.equals(read(report(ROWS)).lines)
+    assert delivery.notes == ("columns that are not documented, not read: mystery",)
+    assert "none called net" in str(refusal(report(ROWS, columns=tuple(set(COLUMNS) - {"net"}))))
+    assert "twice" in str(refusal(report(ROWS, columns=(*COLUMNS, "fee"))))
+
+
+def test_the_merchants_reference_is_read_from_the_column_that_the_source_names() -> None:
+    columns = (*COLUMNS, "payment_metadata[ours]")
+    content = report([ROWS[0] | {"payment_metadata[ours]": "X-1"}], columns=columns)
+    named = read(content, merchant_reference_column="payment_metadata[ours]")
+    assert named.lines["ref_merchant"].to_pylist() == ["X-1"]
+    assert "no such column" in str(refusal(report(ROWS), merchant_reference_column="payment_metadata[ours]"))
+
+
+def test_a_local_time_is_read_in_the_zone_of_the_report() -> None:
+    delivery = read(report(ROWS), time_zone="Asia/Tokyo")
+    assert delivery.lines["event_at"].to_pylist()[0] == datetime(2026, 11, 15, 1, 11, 12, tzinfo=UTC)
+    assert delivery.lines["booking_date"].to_pylist()[0] == date(2026, 11, 17)
+
+
+def test_what_the_customer_saw_in_another_currency_is_kept() -> None:
+    seen = ROWS[0] | {"customer_facing_amount": "4000", "customer_facing_currency": "jpy"}
+    (line,) = read(report([seen])).lines.to_pylist()
+    assert (line["original_amount_minor"], line["original_asset"]) == (4000, "JPY")
+
+
+def test_a_category_nobody_knows_is_an_adjustment_and_noted() -> None:
+    delivery = read(report([row("1", "1", reporting_category="moon_tax")]))
+    assert delivery.lines["kind"].to_pylist() == ["adjustment"]
+    assert "moon_tax" in delivery.notes[1]
+
+
+@pytest.mark.parametrize(
+    "amount", ["1E+2000000", "NaN", "١٢", "1_000", "12.345", "1,5", "+1", "", "(1)", " 1", "9" * 5000]
+)
+def test_an_amount_that_is_not_plain_digits_is_refused(amount: str) -> None:
+    wrong = refusal(report([ROWS[0] | {"gross": amount}]))
+    assert (wrong.code, wrong.place) == ("amount", "row 2, gross")
+    assert len(str(wrong)) < 400
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"currency": "zzz"}, "currency"),
+        ({"currency": "€"}, "currency"),
+        ({"automatic_payout_effective_at": "17/11/2026"}, "date"),
+        ({"created": "2026-11-15 25:00:00"}, "date"),
+        ({"automatic_payout_effective_at": "", "created": ""}, "date"),
+        ({"balance_transaction_id": " "}, "structure"),
+        ({"description": "x" * 20_001}, "limit"),
+    ],
+)
+def test_a_row_that_cannot_be_understood_is_refused(change: dict[str, str], code: str) -> None:
+    wrong = refusal(report([ROWS[0] | change]))
+    assert wrong.code == code
+    assert wrong.place.startswith("row 2")
+
+
+def test_damaged_files_are_refused() -> None:
+    good = report(ROWS)
+    assert refusal(good.replace(b"ORD-1", b"OR\0-1")).code == "unsafe"
+    assert refusal(good.replace(b"ORD-1", b"OR\xff-1")).code == "structure"
+    assert refusal(good.replace(b"ORD-1", b'"ORD-1')).code == "structure"
+    assert refusal(good.replace(b"ORD-1", b"ORD-1,x")).found == "17"
+    assert refusal(good.rstrip(b"\n")).code == "truncated"
+    assert refusal(b"").code == "truncated"
+    assert refusal(b"x" * (1 << 20) + b"\n" + good).code == "limit"
+    with pytest.raises(RefusedFile, match="at most 99 bytes"):
+        stripe_payout.read(io.BytesIO(good), dataclasses.replace(OPTIONS, bytes_max=99))
+
+
+def test_byte_order_marks_and_line_ends_change_nothing() -> None:
+    plain = read(report(ROWS))
+    for variant in (b"\xef\xbb\xbf" + report(ROWS), report(ROWS).replace(b"\n", b"\r\n")):
+        assert read(variant).lines.equals(plain.lines)
+
+
+def test_card_numbers_in_descriptions_are_truncated() -> None:
+    (line,) = read(report([ROWS[0] | {"description": "card 5555 5555 5555 4444"}])).lines.to_pylist()
+    assert line["text"] == "card 5555 55** **** 4444"
+
+
+def test_settings_that_are_not_known_are_an_error_of_the_configuration() -> None:
+    with pytest.raises(SourcesError, match="did you mean time_zone") as caught:
+        read(report(ROWS), timezone="UTC", payout_rows="maybe")
+    assert len(caught.value.problems) == 2
+    with pytest.raises(SourcesError, match="not a time zone"):
+        read(report(ROWS), time_zone="Mars/Olympus")
+
+
+@given(st.permutations(ROWS))
+def test_the_order_of_rows_changes_nothing_but_their_numbers(rows: list[dict[str, str]]) -> None:
+    shuffled, plain = read(report(rows)), read(report(ROWS))
+    assert shuffled.statements == plain.statements
+    assert content_of(shuffled) == content_of(plain)
+
+
+def content_of(delivery: ParsedDelivery) -> list[str]:
+    return sorted(str(line) for line in delivery.lines.drop_columns(["record_no"]).to_pylist())
+
+
+@given(st.integers(min_value=0, max_value=len(report(ROWS)) - 1))
+def test_a_report_with_its_payouts_cut_anywhere_is_refused_or_lacks_whole_payouts(size: int) -> None:
+    content = report([*ROWS[4:5], *ROWS[:4], ROWS[5], ROWS[6]])
+    try:
+        delivery = read(content[:size], payout_rows="required")
+    except RefusedFile:
+        return
+    assert delivery.lines.num_rows == 0
+
+
+@given(st.binary(max_size=300))
+def test_arbitrary_bytes_never_break_the_reader(content: bytes) -> None:
+    for attempt in (content, report(ROWS[:1]) + content + b"\n"):
+        with contextlib.suppress(RefusedFile):
+            read(attempt)
+
+
+def test_public_reports_are_read_or_refused_for_what_is_wrong_with_them(corpora: Path) -> None:
+    outcomes: dict[str, int | str] = {}
+    for path in sorted((corpora / "psp_stripe").rglob("*.csv")):
+        with path.open("rb") as stream:
+            try:
+                delivery = stripe_payout.read(stream, OPTIONS)
+                outcomes["/".join(path.parts[-3:])] = delivery.lines.num_rows
+            except RefusedFile as wrong:
+                outcomes["/".join(path.parts[-3:])] = wrong.code
+    assert outcomes == {
+        "data/test/stripe-all.csv": "structure",  # payment lists, not balance transactions
+        "data/test/stripe-default.csv": "structure",
+        "Tests/Data/payments_activity.csv": 2,
+        "Tests/Data/settlement_report.csv": "control_total",  # its payout row: 24 - 0 is not 23.05
+        "Tests/Data/settlement_report_giving_basket.csv": 2,
+        "Tests/Data/settlement_report_with_customer_data.csv": 3,
+        "stripe/incoming/payments_activity.csv": 2,
+        "stripe/incoming/settlement_report.csv": "control_total",
+        "stripe/incoming/settlement_report_giving_basket.csv": 2,
+    }
+
+
+def test_a_file_is_recognised_by_its_first_bytes() -> None:
+    statement_file = document(statement(balances=""))
+    assert registry.recognise(report(ROWS)) == "stripe.payout_reconciliation"
+    assert registry.recognise(statement_file.encode()) == "camt.053"
+    assert registry.recognise(statement_file.encode("utf-16")) == "camt.053"
+    assert registry.recognise(b"date,amount\n") is None
+    assert registry.recognise(b"") is None
+
+
+def test_every_registered_format_offers_what_a_format_must() -> None:
+    assert set(registry.FORMATS) == {"camt.053", "stripe.payout_reconciliation", "mastercard.ipm"}
+    for module in registry.FORMATS.values():
+        with pytest.raises(RefusedFile):
+            module.read(io.BytesIO(b"nothing of the kind"), ReadOptions(card_tokens=OPTIONS.card_tokens))
