@@ -1,0 +1,181 @@
+"""Puts what the passes proposed into the tables of a result. Decides nothing."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from reconciliation.matching.books import Books
+from reconciliation.matching.columns import BoolArray, Column, IntArray, kernel
+from reconciliation.matching.proposals import Membership, Proposal, Undecided, group_keys, hexadecimal_digests
+from reconciliation.matching.result import (
+    AMBIGUOUS_SCHEMA,
+    GROUP_SCHEMA,
+    MEMBER_SCHEMA,
+    Limit,
+    MatchResult,
+    PassCount,
+)
+
+
+def assemble(
+    books: Books,
+    passes: Sequence[str],
+    proposals: Sequence[Proposal],
+    undecided: Sequence[Undecided],
+    limits: tuple[Limit, ...],
+) -> MatchResult:
+    """The result of one step; groups in the order in which they were found, members external first."""
+    groups = [GROUP_SCHEMA.empty_table()]
+    members = [MEMBER_SCHEMA.empty_table()]
+    counts = dict.fromkeys(passes, PassCount())
+    for proposal in proposals:
+        keys = pa.array(group_keys(books, proposal.external, proposal.ledger, len(proposal)), pa.string())
+        groups.append(_groups(books, proposal, keys))
+        members.append(_members(books, proposal, keys))
+        before = counts[proposal.match_pass]
+        counts[proposal.match_pass] = PassCount(
+            groups=before.groups + len(proposal),
+            external_items=before.external_items + len(proposal.external.rows),
+            ledger_items=before.ledger_items + len(proposal.ledger.rows),
+        )
+    return MatchResult(
+        groups=pa.concat_tables(groups).combine_chunks(),
+        members=pa.concat_tables(members).combine_chunks(),
+        ambiguous=_ambiguous(books, undecided),
+        counts=counts,
+        limits=limits,
+    )
+
+
+def _between_sources(books: Books) -> bool:
+    return books.ledger.name == "external"
+
+
+def _groups(books: Books, proposal: Proposal, keys: Column) -> pa.Table:
+    count = len(proposal)
+    external, ledger = proposal.external, proposal.ledger
+    external_minor = _sums(books.external.amount_minor, external, count)
+    ledger_minor = _sums(books.ledger.amount_minor, ledger, count)
+    if _between_sources(books):  # both members are external and cancel out; the ledger has no part in it
+        external_minor, ledger_minor = external_minor - ledger_minor, np.zeros(count, dtype=np.int64)
+    as_of = np.full(count, np.iinfo(np.int32).min, dtype=np.int64)
+    np.maximum.at(as_of, external.group, books.external.business_date[external.rows])
+    np.maximum.at(as_of, ledger.group, books.ledger.business_date[ledger.rows])
+    first = external.rows[np.searchsorted(external.group, np.arange(count))]
+    columns = {
+        "group_key": keys,
+        "leg": pa.array([books.leg] * count, pa.string()),
+        "match_pass": pa.array([proposal.match_pass] * count, pa.string()),
+        "as_of": pa.array(as_of.astype(np.int32), pa.int32()).cast(pa.date32()),
+        "asset": books.external.column("asset").take(first),
+        "external_minor": pa.array(external_minor),
+        "ledger_minor": pa.array(ledger_minor),
+        "difference_minor": pa.array(external_minor - ledger_minor),
+        "evidence": proposal.evidence,
+    }
+    return pa.table(columns, schema=GROUP_SCHEMA)
+
+
+def _sums(amounts: IntArray, members: Membership, count: int) -> IntArray:
+    total = np.zeros(count, dtype=np.int64)
+    np.add.at(total, members.group, amounts[members.rows])
+    return total
+
+
+def _members(books: Books, proposal: Proposal, keys: Column) -> pa.Table:
+    external, ledger = pa.array(proposal.external.rows), pa.array(proposal.ledger.rows)
+    mirrored = -1 if _between_sources(books) else 1
+    no_ids = pa.nulls(len(external), pa.int64())
+    ours = {
+        "line_id": books.external.column("line_id").take(external),
+        "entry_id": no_ids,
+        "line_no": no_ids.cast(pa.int32()),
+        "asset": books.external.column("asset").take(external),
+    }
+    theirs = _other_items(books, ledger)
+    allocated = np.concatenate(
+        [
+            books.external.amount_minor[proposal.external.rows],
+            books.ledger.amount_minor[proposal.ledger.rows] * mirrored,
+        ]
+    )
+    group = np.concatenate([proposal.external.group, proposal.ledger.group])
+    order = np.argsort(group, kind="stable")
+    columns = {name: pa.concat_arrays([ours[name], theirs[name]]) for name in ours}
+    columns |= {
+        "group_key": keys.take(group),
+        "side": pa.array(
+            [books.external.name] * len(external) + [books.ledger.name] * len(ledger), pa.string()
+        ),
+        "allocated_minor": pa.array(allocated),
+        "role": _roles(np.concatenate([proposal.external_is_fee, proposal.ledger_is_fee])),
+    }
+    return pa.table({name: columns[name] for name in MEMBER_SCHEMA.names}, schema=MEMBER_SCHEMA).take(order)
+
+
+def _other_items(books: Books, rows: Column) -> dict[str, Column]:
+    """Identity columns of the other side's items."""
+    blank = pa.nulls(len(rows), pa.int64())
+    asset = books.ledger.column("asset").take(rows)
+    if _between_sources(books):
+        lines = books.ledger.column("line_id").take(rows)
+        return {"line_id": lines, "entry_id": blank, "line_no": blank.cast(pa.int32()), "asset": asset}
+    entries, numbers = (books.ledger.column(name).take(rows) for name in ("entry_id", "line_no"))
+    return {"line_id": blank, "entry_id": entries, "line_no": numbers, "asset": asset}
+
+
+def _roles(is_fee: BoolArray) -> Column:
+    return kernel.if_else(pa.array(is_fee), "fee", "principal")
+
+
+def _ambiguous(books: Books, undecided: Sequence[Undecided]) -> pa.Table:
+    """One row per external line; a line ambiguous in several passes is told of by the first, which is the strictest."""
+    told: set[int] = set()
+    tables = [AMBIGUOUS_SCHEMA.empty_table()]
+    for one in undecided:
+        fresh = ~np.isin(one.external_rows, np.array(sorted(told), dtype=np.int64))
+        told.update(one.external_rows.tolist())
+        if fresh.any():
+            tables.append(_ambiguous_of_pass(books, one, fresh))
+    return pa.concat_tables(tables).combine_chunks()
+
+
+def _ambiguous_of_pass(books: Books, one: Undecided, fresh: BoolArray) -> pa.Table:
+    keys: Column = _component_keys(books, one)
+    order = np.flatnonzero(fresh)
+    order = order[np.lexsort((one.ledger_rows[order], one.external_rows[order]))]
+    rows = one.external_rows[order]
+    starts = np.flatnonzero(np.diff(rows, prepend=-1))
+    offsets = pa.array(np.append(starts, len(rows)), pa.int32())
+    other = _other_items(books, pa.array(one.ledger_rows[order]))
+    component = pa.array(one.component[order][starts])
+    nothing = pa.ListArray.from_arrays(
+        pa.array([0] * (len(starts) + 1), pa.int32()), pa.array([], pa.int64())
+    )
+    lists = {
+        name: pa.ListArray.from_arrays(offsets, other[name]) for name in ("line_id", "entry_id", "line_no")
+    }
+    between = _between_sources(books)
+    columns = {
+        "ambiguity_key": keys.take(component),
+        "line_id": books.external.column("line_id").take(rows[starts]),
+        "match_pass": pa.array([one.match_pass] * len(starts), pa.string()),
+        "entry_ids": nothing if between else lists["entry_id"],
+        "line_nos": nothing.cast(pa.list_(pa.int32())) if between else lists["line_no"],
+        "candidate_line_ids": lists["line_id"] if between else nothing,
+        "reason": kernel.take(pa.array(one.reasons, pa.string()), component),
+    }
+    return pa.table(columns, schema=AMBIGUOUS_SCHEMA)
+
+
+def _component_keys(books: Books, one: Undecided) -> Column:
+    """A name for each component from its items alone, made as group keys are."""
+    sides = []
+    for rows in (one.external_rows, one.ledger_rows):
+        pairs = np.unique(np.stack([one.component, rows]), axis=1)
+        sides.append(Membership(group=pairs[0], rows=pairs[1]))
+    keys = group_keys(books, sides[0], sides[1], len(one.reasons))
+    return pa.array(
+        hexadecimal_digests(pa.array([f"ambiguous\n{key}" for key in keys], pa.string())), pa.string()
+    )

@@ -1,0 +1,144 @@
+"""The day step: every pass in its order over what is open, until nothing more is found.
+
+Law: matching what is left once more finds nothing, because the step ends only when a whole round found nothing; and
+what is told to be ambiguous is what that last round, which saw only open items, could not decide.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from reconciliation.matching.assembly import assemble
+from reconciliation.matching.books import Books, Side
+from reconciliation.matching.columns import BoolArray, IntArray, kernel
+from reconciliation.matching.declared_group import declared_pairs, match_declared_groups
+from reconciliation.matching.net_of_fee import NET_STEPS, NetStep, pair_net_of_fee
+from reconciliation.matching.one_to_one import pair_by_reference
+from reconciliation.matching.proposals import Outcome, Proposal, Undecided
+from reconciliation.matching.result import Limit, MatchResult
+from reconciliation.sources import LegRule, MatchRules, ReferencePair
+
+Step = Callable[[IntArray, IntArray], Outcome]
+
+
+def match_day(
+    external: pa.Table, ledger: pa.Table, rules: MatchRules, *, rejected: frozenset[str] = frozenset()
+) -> MatchResult:
+    """Groups among the open lines of a source and the open ledger lines on its accounts, up to and including one day.
+
+    Args:
+        external: ``EXTERNAL_ITEM_SCHEMA``, in any order.
+        ledger: ``LEDGER_ITEM_SCHEMA``, in any order.
+        rules: passes in their order, identifying references, window in calendar days, fee schedules, group size.
+        rejected: keys of groups that people undid; never proposed again, and no rival to another explanation.
+    """
+    books = Books.open(
+        Side.external(external),
+        Side.ledger(ledger),
+        leg="ledger",
+        references=rules.references,
+        window_days=rules.window_days,
+        by_account=True,
+    )
+    steps = [step for name in rules.passes for step in _steps(books, name, rules, rejected)]
+    return _run(books, rules.passes, steps)
+
+
+def match_legs(
+    payouts: pa.Table, bank: pa.Table, rule: LegRule, *, rejected: frozenset[str] = frozenset()
+) -> MatchResult:
+    """Pairs of a source's ``rule.kind`` lines and the lines of ``rule.with_source`` that carry the opposite amount.
+
+    Args:
+        payouts: ``EXTERNAL_ITEM_SCHEMA``, lines of the source the rule belongs to; other kinds are left out.
+        bank: ``EXTERNAL_ITEM_SCHEMA``, lines of the other source.
+        rule: the leg and the columns that must agree, as written first, normalised then.
+        rejected: as in ``match_day``.
+
+    Dates are not compared: the reference and the amount decide. Both members are of side external and cancel out, so
+    ``external_minor``, ``ledger_minor`` and the difference are 0; the evidence has the amount.
+    """
+    wanted = payouts.filter(kernel.equal(payouts["kind"], rule.kind))
+    books = Books.open(
+        Side.external(wanted),
+        Side.external(bank, mirrored=True),
+        leg=rule.leg,
+        references=(ReferencePair(external=rule.reference, ledger=rule.with_reference),),
+        window_days=None,
+        by_account=False,
+    )
+    passes = ("exact", "normalised")
+    return _run(books, passes, [_by_reference(books, name, rejected) for name in passes])
+
+
+def _steps(books: Books, name: str, rules: MatchRules, rejected: frozenset[str]) -> Iterator[Step]:
+    """The steps a pass consists of; each works on what the one before left."""
+    if name == "net_of_fee":
+        for step in NET_STEPS:
+            for pair in rules.references:
+                yield _net_of_fee(books, pair, step, rules, rejected)
+    elif name == "declared_group":
+        for pair in declared_pairs(rules):
+            yield _declared(books, pair, rules, rejected)
+    else:
+        yield _by_reference(books, name, rejected)
+
+
+def _by_reference(books: Books, name: str, rejected: frozenset[str]) -> Step:
+    as_written = name == "exact"
+    return lambda external, ledger: pair_by_reference(
+        books, external, ledger, as_written=as_written, rejected=rejected
+    )
+
+
+def _net_of_fee(
+    books: Books, pair: ReferencePair, step: NetStep, rules: MatchRules, rejected: frozenset[str]
+) -> Step:
+    return lambda external, ledger: pair_net_of_fee(
+        books, external, ledger, pair, step=step, rules=rules, rejected=rejected
+    )
+
+
+def _declared(books: Books, pair: ReferencePair, rules: MatchRules, rejected: frozenset[str]) -> Step:
+    return lambda external, ledger: match_declared_groups(
+        books, external, ledger, pair, rules=rules, rejected=rejected
+    )
+
+
+@dataclass(slots=True)
+class _Round:
+    """What one round over all steps found."""
+
+    proposals: list[Proposal] = field(default_factory=list)
+    undecided: list[Undecided] = field(default_factory=list)
+    limits: list[Limit] = field(default_factory=list)
+
+
+def _run(books: Books, passes: tuple[str, ...], steps: list[Step]) -> MatchResult:
+    external_open = np.ones(len(books.external), dtype=np.bool_)
+    ledger_open = np.ones(len(books.ledger), dtype=np.bool_)
+    proposals: list[Proposal] = []
+    while True:
+        found = _round(steps, external_open, ledger_open)
+        proposals.extend(found.proposals)
+        if not found.proposals:
+            return assemble(books, passes, proposals, found.undecided, tuple(dict.fromkeys(found.limits)))
+
+
+def _round(steps: list[Step], external_open: BoolArray, ledger_open: BoolArray) -> _Round:
+    """Runs every step once and closes what it matched, in place."""
+    found = _Round()
+    for step in steps:
+        if not (external_open.any() and ledger_open.any()):
+            break
+        outcome = step(np.flatnonzero(external_open), np.flatnonzero(ledger_open))
+        for proposal in outcome.proposals:
+            if len(proposal):
+                found.proposals.append(proposal)
+                external_open[proposal.external.rows] = False
+                ledger_open[proposal.ledger.rows] = False
+        found.undecided.extend(outcome.undecided)
+        found.limits.extend(outcome.limits)
+    return found
