@@ -1,11 +1,13 @@
 """What every test may ask for: a real PostgreSQL, a migrated database of its own, the corpora.
 
 The server is the product's own embedded one, started once a session and taken down even when the session is killed;
-with `TIEOUT_TEST_DATABASE_URL` it is the server named there (its login needs CREATEDB and CREATEROLE). Each test's
-database is a copy of a template that was migrated once. Nothing here is a double of anything.
+with `TIEOUT_TEST_DATABASE_URL` it is the server named there; its login needs CREATEDB, CREATEROLE and SET ON PARAMETER
+session_replication_role. Each test's database is a copy of a template that was migrated once. Nothing here is a double.
 """
 
+import collections
 import contextlib
+import functools
 import importlib
 import importlib.util
 import os
@@ -23,7 +25,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from dagster_project.database import MIGRATIONS, Database
-from dagster_project.embedded_postgres import EmbeddedPostgres
+from dagster_project.embedded_postgres import LOGIN, EmbeddedPostgres
 from dagster_project.embedded_postgres.places import Account
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -51,25 +53,38 @@ EmbeddedPostgres(Path(sys.argv[1])).stop()
 shutil.rmtree(sys.argv[1])
 """
 
-not_run: dict[str, str] = {}
+not_run: dict[str, collections.Counter[str]] = {}
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest looks at -m
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Marks the tests that need a database; sets aside those that cannot run here, to be named at the end."""
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
+    """Marks the tests that need a database; sets aside what was chosen and cannot run here, to name it at the end."""
     for item in items:
-        needs = set(getattr(item, "fixturenames", ()))
-        if needs & DATABASE_FIXTURES:
+        if DATABASE_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker("database")
-        if "corpora" in needs and not CORPORA.is_dir() and not IN_CI:
-            not_run[item.nodeid] = f"real files expected in {CORPORA}; set TIEOUT_CORPORA"
-        if item.get_closest_marker("root") and not may_become_others():
-            not_run[item.nodeid] = "needs root, and a checkout that other users may enter"
-    if not_run:
-        config.hook.pytest_deselected(items=[item for item in items if item.nodeid in not_run])
-        items[:] = [item for item in items if item.nodeid not in not_run]
+    yield  # pytest itself looks at -m and -k
+    kept, aside = [], []
+    for item in items:
+        reason = why_not(item)
+        (aside if reason else kept).append(item)
+        if reason:
+            name = item.nodeid.partition("[")[0]
+            not_run.setdefault(reason, collections.Counter())[name] += 1
+    if aside:
+        config.hook.pytest_deselected(items=aside)
+        items[:] = kept
 
 
+def why_not(item: pytest.Item) -> str | None:
+    """Why a test cannot run here, if it cannot. In CI corpora that are absent are a failure, not a reason."""
+    if "corpora" in getattr(item, "fixturenames", ()) and not CORPORA.is_dir() and not IN_CI:
+        return f"real files expected in {CORPORA}; set TIEOUT_CORPORA"
+    if item.get_closest_marker("root") and not may_become_others():
+        return "needs root, and a checkout that other users may enter"
+    return None
+
+
+@functools.cache
 def may_become_others() -> bool:
     """Whether these tests can run programs of this checkout as another user."""
     nobody = Account(user_id=65534, group_id=65534)
@@ -79,11 +94,12 @@ def may_become_others() -> bool:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Says in red what was not run, and why."""
     if not_run:
-        terminalreporter.section(f"{len(not_run)} NOT RUN", red=True, bold=True)
-        for reason in dict.fromkeys(not_run.values()):
+        count = sum(names.total() for names in not_run.values())
+        terminalreporter.section(f"{count} NOT RUN", red=True, bold=True)
+        for reason, names in not_run.items():
             terminalreporter.line(f"{reason}:")
-            for nodeid in (nodeid for nodeid, why in not_run.items() if why == reason):
-                terminalreporter.line(f"  {nodeid}")
+            for name, times in names.items():
+                terminalreporter.line(f"  {name}" + (f" ({times})" if times > 1 else ""))
 
 
 @pytest.fixture(scope="session")
@@ -119,6 +135,8 @@ def postgres_url(own_environment: None) -> Iterator[str]:
         with psycopg.connect(server.url("postgres", "postgres"), autocommit=True) as connection:
             connection.execute("ALTER SYSTEM SET max_wal_size = '256MB'")
             connection.execute("SELECT pg_reload_conf()")
+            # A few tests pull the laws' teeth, to see that it is noticed.
+            connection.execute(f"GRANT SET ON PARAMETER session_replication_role TO {LOGIN}")
         yield server.url()
 
 

@@ -224,7 +224,7 @@ def test_the_log_holds_nothing_of_what_is_stored(server: EmbeddedPostgres) -> No
 
 
 def test_a_long_and_strange_path_is_no_hindrance(home: Path) -> None:
-    deep = home / ("a long folder name " * 6) / "it's; $HOME `x`"
+    deep = home / ("a long folder name " * 6) / "it's; here & there"
     deep.mkdir(parents=True)
     server = EmbeddedPostgres(deep)
     try:
@@ -241,6 +241,12 @@ def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / ".tieout").write_text("a file where the folder should be")
     with pytest.raises(ServerError, match=r"\.tieout: expected"):
         EmbeddedPostgres(tmp_path).start()
+
+
+def test_a_server_that_was_never_started_has_no_url(tmp_path: Path) -> None:
+    with pytest.raises(ServerError, match="run `tieout init`"):
+        EmbeddedPostgres(tmp_path).url()
+    assert list(tmp_path.iterdir()) == []
 
 
 def data_of(server: EmbeddedPostgres) -> Path:

