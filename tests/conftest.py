@@ -2,7 +2,8 @@
 
 The server is the product's own embedded one, started once a session and taken down even when the session is killed;
 with `TIEOUT_TEST_DATABASE_URL` it is the server named there; its login needs CREATEDB, CREATEROLE and SET ON PARAMETER
-session_replication_role. Each test's database is a copy of a template that was migrated once. Nothing here is a double.
+session_replication_role, and its superuser is `postgres`. Each test's database is a copy of a template that was
+migrated once. Nothing here is a double.
 """
 
 import collections
@@ -138,6 +139,12 @@ def postgres_url(own_environment: None) -> Iterator[str]:
             # A few tests pull the laws' teeth, to see that it is noticed.
             connection.execute(f"GRANT SET ON PARAMETER session_replication_role TO {LOGIN}")
         yield server.url()
+
+
+@pytest.fixture(scope="session")
+def superuser_url(postgres_url: str) -> str:
+    """The same server as its superuser, which the product never is."""
+    return make_conninfo(postgres_url, user="postgres", dbname="postgres")
 
 
 def quick_folder() -> Path | None:
