@@ -12,5 +12,5 @@ SCRIPTS: Final = Path(__file__).parent / "migrations"
 
 
 def upgrade(target: str | sqlalchemy.Connection) -> str:
-    """Run all outstanding revisions; the name of the newest. Takes and raises what `ledger_core.migrate.migrate` does."""
+    """Run all outstanding revisions; the name of the newest. Takes and raises what `ledger_core.migrate` does."""
     return migrate(target, script_folder=SCRIPTS, schema=SCHEMA)
