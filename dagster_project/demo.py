@@ -13,7 +13,7 @@ from pathlib import Path
 from dagster_project.demo_marks import Marks, mark
 from dagster_project.errors import SettingsError
 from dagster_project.instance import run_day
-from dagster_project.pipeline import Project, initialise, source_day
+from dagster_project.pipeline import Project, initialise, packaged_sources, source_day
 from dagster_project.settings import Settings
 from fixtures.world import World
 from ledger_core.chart import load_accounts
@@ -59,9 +59,7 @@ def _told(project: Project, day: date) -> str:
 
 
 def _demo_sources(start: date) -> str:
-    from dagster_project.cli.main import demo_sources  # the command line owns the packaged text
-
-    return demo_sources().replace("start_date: 2026-11-09", f"start_date: {start.isoformat()}")
+    return packaged_sources().replace("start_date: 2026-11-09", f"start_date: {start.isoformat()}")
 
 
 def _refuse_another_world(folder: Path, world: dict[str, object]) -> None:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from importlib.resources import files
 from pathlib import Path
 
 from dagster_project.database import Database, reach
@@ -21,7 +22,8 @@ from reconciliation.daily.reconcile import RunOutcome, reconcile
 from reconciliation.evidence.day import SourceDay, read_source_day
 from reconciliation.formats.canonical import ReadOptions
 from reconciliation.formats.card_numbers import KeyedCardTokens
-from reconciliation.intake import DeliveryOutcome, register_sources, take_in
+from reconciliation.intake.delivery import DeliveryOutcome, take_in
+from reconciliation.intake.source_versions import register_sources
 from reconciliation.sources import Source, Sources, parse_sources
 
 _DATE_IN_NAME = re.compile(r"(?<!\d)(\d{4})-?(\d{2})-?(\d{2})(?!\d)")
@@ -64,6 +66,11 @@ def read_sources(settings: Settings) -> Sources:
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{settings.sources}: expected a readable UTF-8 text, found: {error}") from None
     return parse_sources(text, name=str(settings.sources))
+
+
+def packaged_sources() -> str:
+    """The commented sources file that `tieout init` writes: the demo's, every key explained."""
+    return files("dagster_project").joinpath("demo_sources.yaml").read_text(encoding="utf-8")
 
 
 def open_project(settings: Settings) -> Project:

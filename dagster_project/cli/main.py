@@ -1,7 +1,6 @@
 """The root command, `init` and `sources check`, and the one place that turns errors into sentences and exit codes."""
 
 import sys
-from importlib.resources import files
 from pathlib import Path
 
 import click
@@ -12,18 +11,13 @@ from dagster_project.cli.recon import deliveries, exceptions, export, ingest, re
 from dagster_project.cli.serve import down, up
 from dagster_project.cli.world import demo, simulate
 from dagster_project.errors import ShellError
-from dagster_project.pipeline import initialise
+from dagster_project.pipeline import initialise, packaged_sources
 from ledger_core.errors import LedgerError
 from reconciliation.errors import ReconciliationError
 from reconciliation.sources import parse_sources
 
 REFUSALS = (LedgerError, ReconciliationError, ShellError)
 FAILED, MISUSED = 1, 2
-
-
-def demo_sources() -> str:
-    """The commented sources file that `tieout init` writes."""
-    return files("dagster_project").joinpath("demo_sources.yaml").read_text(encoding="utf-8")
 
 
 class SentenceGroup(click.Group):
@@ -60,7 +54,7 @@ def init(context: Context, as_json: bool) -> None:
 
     Example: tieout init
     """
-    project = initialise(context.settings, sources_text=demo_sources())
+    project = initialise(context.settings, sources_text=packaged_sources())
     ids = [source.id for source in project.sources.sources]
     result = {"database": project.database.embedded is None and "yours" or "embedded", "sources": ids}
     say(

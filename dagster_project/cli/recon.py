@@ -14,7 +14,7 @@ from ledger_core.sql import queries, translated_errors
 from reconciliation.daily.reconcile import RunOutcome
 from reconciliation.errors import UnknownItem
 from reconciliation.evidence.page import day_as_html, day_as_text, day_as_value
-from reconciliation.intake import list_deliveries
+from reconciliation.intake.deliveries import list_deliveries
 
 SQL = queries(Path(__file__).with_name("recon.sql"))
 EXCEPTION_COLUMNS = (

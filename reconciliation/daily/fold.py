@@ -22,8 +22,8 @@ from reconciliation.classification import (
     UnexplainedRest,
     balance_breaks,
     classify,
+    missing_days,
     source_gaps,
-    waiting_for_file,
 )
 from reconciliation.daily.universe import Universe
 from reconciliation.daily.window import Window
@@ -39,7 +39,10 @@ Taken = Callable[[pa.Table, pa.Table], tuple[pa.Table, pa.Table]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """What one day hands to the next: open items of both sides, and per account what the bridge carries forward."""
+    """What one day hands to the next: open items of both sides, and per account what the bridge carries forward.
+
+    ``breaks`` keeps since when an account has been off by an amount: the same rest is the same break, not a new one each day.
+    """
 
     open_external: pa.Table
     open_ledger: pa.Table
@@ -48,6 +51,7 @@ class State:
     external_minor: Mapping[str, int]
     difference_minor: Mapping[str, int]
     closing_minor: Mapping[str, int]
+    breaks: Mapping[tuple[str, int], date]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +76,7 @@ def first_state(universe: Universe) -> State:
         external_minor=universe.external_before,
         difference_minor=universe.differences_before,
         closing_minor={},
+        breaks=universe.open_breaks,
     )
 
 
@@ -96,20 +101,20 @@ def fold_day(
     matched_ledger, open_ledger = _split_ledger(ledger, result)
 
     taken_external, taken_ledger = taken(open_external, open_ledger)
-    accepted, refused = _deliveries(universe, source, day)
+    accepted, refused = _deliveries(universe, day)
     found = classify(
-        open_external,
-        open_ledger,
+        open_external=open_external,
+        open_ledger=open_ledger,
         taken_external=pa.concat_tables([taken_external, state.matched_external, matched_external]),
         taken_ledger=pa.concat_tables([taken_ledger, state.matched_ledger, matched_ledger]),
         withdrawn=universe.withdrawn.filter(pc.less_equal(universe.withdrawn["business_date"], day)),
         ambiguous=_ambiguous(result),
-        waiting=waiting_for_file(accepted=accepted, as_of=day, source=source, calendar=calendar),
+        waiting_for_file=missing_days(accepted=accepted, as_of=day, source=source, calendar=calendar),
         as_of=day,
         source=source,
         calendar=calendar,
     )
-    gaps = source_gaps(accepted=accepted, refused=refused, as_of=day, source=source, calendar=calendar)
+    gaps = source_gaps(accepted=accepted, refused=refused, as_of=day, source=source, calendar=calendar).exceptions
     open_minor, open_count = _buckets(open_external, open_ledger, found)
     movement = _sum_by_account(_dated(universe.external, day, window))
     external_minor = _added(state.external_minor, movement)
@@ -135,7 +140,8 @@ def fold_day(
         )
         for mapping in source.accounts
     )
-    breaks = balance_breaks(_rests(proofs, gaps, universe.statements), as_of=day, source=source, calendar=calendar)
+    rests = _rests(proofs, gaps, universe.statements, state.breaks)
+    breaks = balance_breaks(rests=rests, as_of=day, source=source, calendar=calendar).exceptions
     classified = Classified(
         exceptions=pa.concat_tables([found.exceptions, gaps, breaks]), members=found.members
     )
@@ -148,6 +154,7 @@ def fold_day(
         external_minor=external_minor,
         difference_minor=difference_minor,
         closing_minor={proof.account: proof.closing_minor for proof in proofs},
+        breaks={(rest.account, rest.unexplained_minor): rest.business_date for rest in rests},
     )
     outcome = DayOutcome(
         day=day,
@@ -207,13 +214,12 @@ def _ambiguous(result: MatchResult) -> tuple[AmbiguousCase, ...]:
 
 
 def _deliveries(
-    universe: Universe, source: Source, day: date
+    universe: Universe, day: date
 ) -> tuple[tuple[AcceptedStatement, ...], tuple[RefusedDelivery, ...]]:
     rows = universe.statements.filter(pc.less_equal(universe.statements["to_date"], day)).to_pylist()
-    per_account = source.files.per == "account"
     accepted = tuple(
         AcceptedStatement(
-            account=row["account"] if per_account else None, to_date=row["to_date"], sequence_no=row["sequence_no"]
+            account=row["account"], from_date=row["from_date"], to_date=row["to_date"], sequence_no=row["sequence_no"]
         )
         for row in rows
     )
@@ -297,8 +303,13 @@ def _stated(statements: pa.Table, account: str, day: date) -> StatedBalance | No
     )
 
 
-def _rests(proofs: tuple[Proof, ...], gaps: pa.Table, statements: pa.Table) -> list[UnexplainedRest]:
-    """What no bridge explains, less what an absent file must have held: that part is the file's exception, not a break."""
+def _rests(
+    proofs: tuple[Proof, ...], gaps: pa.Table, statements: pa.Table, known: Mapping[tuple[str, int], date]
+) -> list[UnexplainedRest]:
+    """What no bridge explains, less what an absent file must have held: that part is the file's exception, not a break.
+
+    A rest keeps the date of the day that first showed it.
+    """
     days_absent = [(row["account"], row["item_date"]) for row in gaps.select(["account", "item_date"]).to_pylist()]
     rests = []
     for proof in proofs:
@@ -309,7 +320,7 @@ def _rests(proofs: tuple[Proof, ...], gaps: pa.Table, statements: pa.Table) -> l
                 UnexplainedRest(
                     account=proof.account,
                     asset=proof.asset,
-                    business_date=proof.business_date,
+                    business_date=known.get((proof.account, rest), proof.business_date),
                     unexplained_minor=rest,
                 )
             )

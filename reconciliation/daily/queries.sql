@@ -139,7 +139,7 @@ SELECT x.content_key FROM recon.decision AS x WHERE x.source_id = %(source)s AND
 
 -- name: statements
 -- Current statements, for balances, sequences and the calendar of files.
-SELECT s.account, s.asset, s.to_date, s.sequence_no, s.opening_minor, s.closing_minor
+SELECT s.account, s.asset, s.from_date, s.to_date, s.sequence_no, s.opening_minor, s.closing_minor
 FROM recon.statement_v1 AS s
 WHERE s.source_id = %(source)s AND s.to_date BETWEEN %(start_date)s AND %(last)s
 ORDER BY s.account, s.to_date, s.sequence_no
@@ -185,6 +185,11 @@ WHERE l.source_id = %(source)s AND l.booking_date BETWEEN %(start_date)s AND %(l
   AND (%(kind)s::text IS NULL OR l.kind = %(kind)s::text)
   AND NOT EXISTS (SELECT FROM recon.line_closure AS c WHERE c.line_id = l.line_id)
   AND NOT EXISTS (SELECT FROM recon.match_member AS m WHERE m.line_id = l.line_id AND m.side = 'external' AND m.live AND m.leg = %(leg)s)
+
+-- name: open_breaks
+-- Balance breaks that were open before the window, with the day that first showed them.
+SELECT e.account, e.difference_minor, e.item_date FROM recon.exception AS e
+WHERE e.source_id = %(source)s AND e.kind = 'balance_break' AND e.status <> 'cleared' AND e.opened_on < %(first)s
 
 -- name: live_groups
 -- Live groups of the window, to be compared with what the fold found.

@@ -32,6 +32,7 @@ STATEMENT_SCHEMA: Final = pa.schema(
     [
         pa.field("account", pa.string(), nullable=False),
         pa.field("asset", pa.string(), nullable=False),
+        pa.field("from_date", pa.date32(), nullable=False),
         pa.field("to_date", pa.date32(), nullable=False),
         pa.field("sequence_no", pa.int64()),
         pa.field("opening_minor", pa.int64()),
@@ -69,6 +70,7 @@ class Universe:
     ledger_balances: Mapping[tuple[str, date], int]
     external_before: Mapping[str, int]
     differences_before: Mapping[str, int]
+    open_breaks: Mapping[tuple[str, int], date]
 
 
 def end_of_business_day(day: date, source: Source, calendar: BusinessCalendar) -> datetime:
@@ -125,6 +127,10 @@ def read_universe(
         },
         external_before=dict(connection.execute(SQL["external_totals"], wanted).fetchall()),
         differences_before=dict(connection.execute(SQL["allocation_differences"], wanted).fetchall()),
+        open_breaks={
+            (account, amount_minor): since
+            for account, amount_minor, since in connection.execute(SQL["open_breaks"], wanted)
+        },
     )
 
 
