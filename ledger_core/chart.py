@@ -16,7 +16,7 @@ import pyarrow as pa
 from ledger_core.errors import ChartError
 from ledger_core.input_file import Column, Kind, arrow, nearest, read_table, refuse_problems, row_problems
 from ledger_core.money import ISO_4217_EXPONENTS
-from ledger_core.sql import copy_out, queries, translated_errors
+from ledger_core.sql import copy_out, queries, savepoint, translated_errors
 
 ACCOUNT_TYPES: Final = ("asset", "liability", "equity", "income", "expense")
 
@@ -53,7 +53,7 @@ def load_accounts(connection: psycopg.Connection[Any], path: Path) -> pa.Table:
     Raises InputFileError with every bad row, ChartError where the ledger holds another definition.
     """
     accounts = read_table(path, ACCOUNT_COLUMNS)
-    with translated_errors(), connection.transaction():
+    with translated_errors(), savepoint(connection):
         exponents = _known_exponents(connection)
         refuse_problems(path, _duplicates(accounts) + _unknown_assets(accounts, exponents))
         used: list[Any] = arrow.unique(accounts["asset"]).to_pylist()

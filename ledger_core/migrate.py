@@ -6,6 +6,7 @@ role `tieout_owner`. There is no way down: posted rows must outlive any revision
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +26,7 @@ LEDGER_SCHEMA: Final = "ledger"
 LEDGER_SCRIPTS: Final = Path(__file__).parent / "migrations"
 OWNER_ROLE: Final = "tieout_owner"
 OLDEST_SERVER: Final = 150_000  # PostgreSQL 15: the oldest release this is tested on
+_ONE_AT_A_TIME: Final = threading.Lock()  # Alembic keeps the running environment in one place per process
 _ROLES_FILE: Final = Path(__file__).parent / "roles.sql"
 
 
@@ -94,7 +96,7 @@ def _upgraded(connection: sqlalchemy.Connection, script_folder: Path, schema: st
         return list(scripts._upgrade_revs("head", current))
 
     try:
-        with EnvironmentContext(config, scripts, fn=outstanding) as environment:
+        with _ONE_AT_A_TIME, EnvironmentContext(config, scripts, fn=outstanding) as environment:
             environment.configure(
                 connection=connection,
                 version_table=version_table,

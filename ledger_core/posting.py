@@ -24,7 +24,7 @@ from ledger_core.input_file import (
     schema_of,
 )
 from ledger_core.read_port import REFERENCE_COLUMNS
-from ledger_core.sql import copy_in, copy_out, queries, translated_errors
+from ledger_core.sql import copy_in, copy_out, queries, savepoint, translated_errors
 
 # The contract of entry files and of `post`: one row per line, debit positive, minor units.
 ENTRY_COLUMNS: Final = (
@@ -71,7 +71,7 @@ def post(connection: psycopg.Connection[Any], lines: pa.Table) -> pa.Table:
     if ready.num_rows == 0:
         return OUTCOME_SCHEMA.empty_table()
     numbered = ready.add_column(0, "ordinal", pa.array(range(ready.num_rows), pa.int64()))
-    with translated_errors(), connection.transaction():
+    with translated_errors(), savepoint(connection):
         connection.execute(_SQL["create_staging"])
         copy_in(connection, numbered, "pg_temp.tieout_posting")
         outcomes = copy_out(connection, _SQL["post_staged"], None, OUTCOME_SCHEMA)
@@ -86,7 +86,7 @@ def load_entries(connection: psycopg.Connection[Any], path: Path) -> pa.Table:
     PostingRefusedError where a law of the ledger is broken.
     """
     lines = read_table(path, ENTRY_COLUMNS)
-    with translated_errors(), connection.transaction():
+    with translated_errors(), savepoint(connection):
         refuse_problems(path, _row_problems(connection, lines))
         outcomes = post(connection, lines)
         conflicts: list[Any] = outcomes.filter(arrow.equal(outcomes["outcome"], "conflict"))[
@@ -126,7 +126,7 @@ def _as_entry_schema(lines: pa.Table) -> pa.Table:
 
 
 def _row_problems(connection: psycopg.Connection[Any], lines: pa.Table) -> list[str]:
-    """Rows the database would refuse one at a time: unknown, closed or other-asset accounts, zeros, half an FX amount."""
+    """Rows the database would refuse one at a time: unknown, closed or other-asset accounts, zeros, half FX pairs."""
     held = {row[0]: (row[1], row[2]) for row in connection.execute(_SQL["accounts"]).fetchall()}
     codes, assets = lines["account"].to_pylist(), lines["asset"].to_pylist()
     problems = []

@@ -19,6 +19,7 @@ import psycopg
 import pyarrow as pa
 import pyarrow.csv
 from psycopg import sql
+from psycopg.pq import TransactionStatus
 
 from ledger_core.errors import BY_SQLSTATE, BulkCopyError, LedgerError, SqlFileError, StoreError
 
@@ -32,6 +33,7 @@ __all__ = [
     "execute_script",
     "lock",
     "queries",
+    "savepoint",
     "translated_errors",
 ]
 
@@ -109,7 +111,8 @@ def copy_out(
     text = query if params is None else psycopg.ClientCursor(connection).mogrify(query, params)
     received = pa.BufferOutputStream()
     with connection.cursor() as cursor:
-        statement = sql.SQL("COPY ({}) TO STDOUT (FORMAT csv)").format(sql.SQL(text))
+        # The header is skipped again; it stands in front so that no value can be taken for a byte order mark.
+        statement = sql.SQL("COPY ({}) TO STDOUT (FORMAT csv, HEADER)").format(sql.SQL(text))
         with cursor.copy(statement) as copy:
             for chunk in copy:
                 received.write(chunk)
@@ -123,6 +126,19 @@ def lock(connection: psycopg.Connection[Any], name: str, *, wait: bool) -> bool:
         return True
     row = connection.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", (name,)).fetchone()
     return bool(row and row[0])
+
+
+@contextmanager
+def savepoint(connection: psycopg.Connection[Any]) -> Iterator[None]:
+    """All of the block or nothing of it, without ending the caller's transaction.
+
+    psycopg's own `transaction()` commits when it happens to come first on a connection; here only the caller commits.
+    On an autocommit connection outside any transaction the block is a transaction of its own.
+    """
+    if not connection.autocommit and connection.info.transaction_status == TransactionStatus.IDLE:
+        connection.execute("SELECT")
+    with connection.transaction():
+        yield
 
 
 @contextmanager
@@ -170,12 +186,10 @@ def _csv_ready(table: pa.Table) -> pa.Table:
 
 
 def _read_csv(data: memoryview, schema: pa.Schema) -> pa.Table:
-    if data.nbytes == 0:
-        return schema.empty_table()
     try:
         table = pa.csv.read_csv(
             io.BytesIO(data),
-            read_options=pa.csv.ReadOptions(column_names=schema.names),
+            read_options=pa.csv.ReadOptions(column_names=schema.names, skip_rows=1),
             parse_options=pa.csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
             convert_options=pa.csv.ConvertOptions(
                 column_types=schema,

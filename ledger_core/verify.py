@@ -13,7 +13,7 @@ from typing import Any, Final
 import psycopg
 
 from ledger_core.errors import LedgerError
-from ledger_core.sql import queries, translated_errors
+from ledger_core.sql import queries, savepoint, translated_errors
 
 CHECKS: Final[dict[str, str]] = {
     "entry_zero_sum": "every entry sums to zero in each asset",
@@ -53,7 +53,7 @@ def verify(connection: psycopg.Connection[Any]) -> tuple[Check, ...]:
 
 def _run(connection: psycopg.Connection[Any], code: str, name: str) -> Check:
     try:
-        with translated_errors(), connection.transaction():
+        with translated_errors(), savepoint(connection):
             row = connection.execute(_SQL["verify"], {"check": code}).fetchone()
     except LedgerError as error:
         return Check(code=code, name=name, outcome=CheckOutcome.NOT_RUN, offences=0, detail=str(error))

@@ -1,0 +1,115 @@
+"""A small chart and short ways to post, for tests that care about one thing only."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+import pyarrow as pa
+from psycopg import sql
+
+from ledger_core.posting import post
+
+NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)
+BANK, SALES, WALLET, YEN, OLD = (
+    "assets:bank",
+    "income:sales",
+    "liabilities:wallet",
+    "assets:yen",
+    "assets:old",
+)
+SCHEMA_FILES = ("schema.sql", "functions.sql", "views.sql")
+
+CHART = """
+SELECT ledger.define_assets(ARRAY['EUR', 'JPY'], ARRAY[2, 0]);
+SELECT ledger.open_accounts(
+  ARRAY['assets:bank', 'income:sales', 'liabilities:wallet', 'assets:yen', 'assets:old'],
+  ARRAY['Bank', 'Sales', 'Wallet', 'Yen', 'Old'],
+  ARRAY['asset', 'income', 'liability', 'asset', 'asset'],
+  ARRAY['EUR', 'EUR', 'EUR', 'JPY', 'EUR'],
+  ARRAY[true, true, false, true, true]);
+SELECT ledger.close_account('assets:old', 'bank left', 'Ada');
+"""
+
+
+def open_chart(connection: psycopg.Connection[Any]) -> None:
+    """Assets EUR and JPY; a bank, sales, a guarded wallet, a yen account, and a closed account."""
+    connection.execute(CHART)
+
+
+def lines(*rows: tuple[str, str, int], at: datetime = NOON, **columns: Sequence[Any]) -> pa.Table:
+    """Rows of (entry_key, account, amount_minor), in the account's asset."""
+    keys, accounts, amounts = zip(*rows, strict=True)
+    fixed = {
+        "entry_key": list(keys),
+        "effective_at": pa.array([at] * len(rows), pa.timestamp("us", tz="UTC")),
+        "account": list(accounts),
+        "amount_minor": pa.array(amounts, pa.int64()),
+        "asset": ["JPY" if account == YEN else "EUR" for account in accounts],
+    }
+    return pa.table(fixed | columns)
+
+
+def sale(key: str, amount_minor: int = 100) -> pa.Table:
+    """One balanced entry: bank against sales."""
+    return lines((key, BANK, amount_minor), (key, SALES, -amount_minor))
+
+
+def fund(connection: psycopg.Connection[Any], amount_minor: int, key: str = "fund") -> None:
+    """Money comes in at the bank and is owed to the wallet's owner."""
+    post(connection, lines((key, BANK, amount_minor), (key, WALLET, -amount_minor)))
+
+
+def outcomes(table: pa.Table) -> list[str]:
+    """The outcome column."""
+    return table["outcome"].to_pylist()
+
+
+def raw_entry(connection: psycopg.Connection[Any], rows: Sequence[Mapping[str, Any]], **header: Any) -> None:
+    """Write an entry past the door, as the owner could: any header column, any line column, lines of one statement.
+
+    A line's `account` is a code; its account_id, asset_id and effective_at may be given instead of what follows from it.
+    """
+    head = {
+        "entry_key": "raw",
+        "request_hash": bytes(32),
+        "effective_at": NOON,
+        "line_count": len(rows),
+    } | header
+    columns = sorted(
+        {name for row in rows for name in row} - {"account"}
+        | {"line_no", "account_id", "asset_id", "effective_at"}
+    )
+    known = {
+        code: ids
+        for code, *ids in connection.execute("SELECT code, account_id, asset_id FROM ledger.account")
+    }
+    values = []
+    for number, row in enumerate(rows, start=1):
+        account_id, asset_id = known[row.get("account", BANK)]
+        full = {
+            "line_no": number,
+            "account_id": account_id,
+            "asset_id": asset_id,
+            "effective_at": head["effective_at"],
+        } | row
+        values.append([full.get(name) for name in columns])
+    parts = {
+        "head": sql.SQL(", ").join(map(sql.Identifier, head)),
+        "head_values": sql.SQL(", ").join(map(sql.Literal, head.values())),
+        "columns": sql.SQL(", ").join(map(sql.Identifier, columns)),
+        "rows": sql.SQL(", ").join(
+            sql.SQL("({}, {})").format(
+                sql.SQL("(SELECT entry_id FROM head)"), sql.SQL(", ").join(map(sql.Literal, row))
+            )
+            for row in values
+        ),
+    }
+    statement = (
+        "WITH head AS (INSERT INTO ledger.journal_entry ({head}) VALUES ({head_values}) RETURNING entry_id) "
+    )
+    if rows:
+        statement += "INSERT INTO ledger.journal_line (entry_id, {columns}) VALUES {rows}"
+    else:
+        statement += "SELECT entry_id FROM head"
+    connection.execute(sql.SQL(statement).format(**parts))
