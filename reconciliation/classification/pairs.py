@@ -97,6 +97,8 @@ def candidates(
 
     ``same_sign`` admits only lines of the external line's sign, whatever their kinds.
     """
+    if not len(edges[0]):
+        return _no_candidates(external, ledger)
     frame = _with_principals(edges, ledger, ledger_table)
     line, row, principal = (
         frame[name].to_numpy(dtype=np.int64) for name in ("external", "ledger", "principal")
@@ -121,6 +123,15 @@ def candidates(
         pairs=_pairs(line[accepted], row[accepted], principal[accepted]),
         seen_external=_flags(line, len(external.amount)),
         seen_ledger=_flags(row, len(ledger.amount)),
+    )
+
+
+def _no_candidates(external: Columns, ledger: Columns) -> Candidates:
+    nothing: Rows = np.zeros(0, dtype=np.int64)
+    return Candidates(
+        pairs=_pairs(nothing, nothing, nothing),
+        seen_external=_flags(nothing, len(external.amount)),
+        seen_ledger=_flags(nothing, len(ledger.amount)),
     )
 
 

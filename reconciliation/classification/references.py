@@ -12,7 +12,6 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -80,14 +79,25 @@ def _readable(column: Any, allowed: Flags, normalised: bool) -> tuple[Any, Rows]
 
 def _equal_values(left: tuple[Any, Rows], right: tuple[Any, Rows]) -> tuple[Rows, Rows]:
     """Rows with equal values, neither side holding a value on more than BLOCK_MAX rows."""
-    narrowed = [_narrowed(left, right[0]), _narrowed(right, left[0])]
-    frames = [pd.DataFrame({"value": values.to_pandas(), "row": rows}) for values, rows in narrowed]
-    few = [frame[frame.groupby("value")["row"].transform("size") <= BLOCK_MAX] for frame in frames]
-    met = few[0].merge(few[1], on="value", suffixes=("_left", "_right"))
-    return met["row_left"].to_numpy(dtype=np.int64), met["row_right"].to_numpy(dtype=np.int64)
+    words = pc.unique(left[0].filter(pc.is_in(left[0], value_set=right[0])))
+    left_codes, left_rows = _coded(left, words)
+    right_codes, right_rows = _coded(right, words)
+    left_counts, right_counts = (
+        np.bincount(codes, minlength=len(words)) for codes in (left_codes, right_codes)
+    )
+    few = (left_counts <= BLOCK_MAX) & (right_counts <= BLOCK_MAX)
+    left_rows, left_codes = left_rows[few[left_codes]], left_codes[few[left_codes]]
+    in_blocks = np.argsort(right_codes, kind="stable")
+    starts = np.cumsum(right_counts) - right_counts
+    partners = right_counts[left_codes]
+    # The n-th partner of a row is the n-th row of its block on the right.
+    nth = np.arange(partners.sum()) - np.repeat(np.cumsum(partners) - partners, partners)
+    places = np.repeat(starts[left_codes], partners) + nth
+    return np.repeat(left_rows, partners), right_rows[in_blocks[places]]
 
 
-def _narrowed(side: tuple[Any, Rows], other_values: Any) -> tuple[Any, Rows]:
+def _coded(side: tuple[Any, Rows], words: Any) -> tuple[Rows, Rows]:
+    """The place of each value among ``words`` and its row; values that are not among them are left out."""
     values, rows = side
-    kept = pc.is_in(values, value_set=other_values)
-    return values.filter(kept), rows[true_where(kept)]
+    codes = pc.fill_null(pc.index_in(values, value_set=words), -1).to_numpy().astype(np.int64)
+    return codes[codes >= 0], rows[codes >= 0]
