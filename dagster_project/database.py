@@ -6,7 +6,6 @@ Holds no SQL of the ledger or of the reconciliation.
 """
 
 import contextlib
-import importlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -18,11 +17,11 @@ from sqlalchemy import URL
 from dagster_project.embedded_postgres import EmbeddedPostgres
 from dagster_project.errors import ServerError, SettingsError
 from dagster_project.settings import Settings
+from ledger_core.migrate import upgrade as upgrade_ledger
+from reconciliation.migrate import upgrade as upgrade_reconciliation
 
 OLDEST_VERSION = 15
 CONNECT_SECONDS = 10
-# In this order: the second reads the first's views.
-MIGRATIONS = ("ledger_core.migrate", "reconciliation.migrate")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +45,7 @@ class Database:
 
     def migrate(self) -> None:
         """Both schemas are at their newest revision and Dagster's database exists. Safe to repeat."""
-        for module in MIGRATIONS:
-            importlib.import_module(module).upgrade(self.sqlalchemy_url)
+        migrate(self.sqlalchemy_url)
         _create_dagster_database(self.dagster_libpq_url, self.url)
 
     @contextlib.contextmanager
@@ -94,6 +92,12 @@ def reach(settings: Settings) -> Database:
     with contextlib.closing(connect(database.url)) as connection:
         _refuse_unfit(connection)
     return database
+
+
+def migrate(url: str) -> None:
+    """Both schemas of one database are at their newest revision. Takes libpq's form of a URL, or SQLAlchemy's."""
+    upgrade_ledger(url)
+    upgrade_reconciliation(url)  # its windows read the ledger's views
 
 
 def connect(url: str) -> psycopg.Connection:

@@ -9,8 +9,6 @@ migrated once. Nothing here is a double.
 import collections
 import contextlib
 import functools
-import importlib
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -23,9 +21,9 @@ import hypothesis
 import psycopg
 import pytest
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from dagster_project.database import MIGRATIONS, Database
+from dagster_project.database import migrate
 from dagster_project.embedded_postgres import LOGIN, EmbeddedPostgres
 from dagster_project.embedded_postgres.places import Account
 
@@ -185,11 +183,8 @@ def make_database(postgres_url: str) -> Callable[..., contextlib.AbstractContext
 def template(make_database: Callable[..., contextlib.AbstractContextManager[str]]) -> Iterator[str]:
     """The name of a database with both schemas, from the migrations."""
     with make_database() as url:
-        database = Database(url=url, dagster_libpq_url=url)
-        for module in MIGRATIONS:
-            if importlib.util.find_spec(module):
-                importlib.import_module(module).upgrade(database.sqlalchemy_url)
-        yield psycopg.conninfo.conninfo_to_dict(url)["dbname"]
+        migrate(url)
+        yield str(conninfo_to_dict(url)["dbname"])
 
 
 @pytest.fixture
