@@ -68,7 +68,7 @@ def outcomes(table: pa.Table) -> list[str]:
 def raw_entry(connection: psycopg.Connection[Any], rows: Sequence[Mapping[str, Any]], **header: Any) -> None:
     """Write an entry past the door, as the owner could: any header column, any line column, lines of one statement.
 
-    A line's `account` is a code; its account_id, asset_id and effective_at may be given instead of what follows from it.
+    A line's `account` is a code; its account_id, asset_id and effective_at may be given in its stead.
     """
     head = {
         "entry_key": "raw",

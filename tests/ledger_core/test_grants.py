@@ -40,7 +40,8 @@ def test_no_role_but_the_owner_has_a_right_on_a_table_and_readers_have_views_onl
 @pytest.mark.parametrize("role", ROLES)
 def test_functions_that_write_are_the_posters_alone(book: Connection, role: str) -> None:
     rows = book.execute(
-        "SELECT proname, has_function_privilege(%s, oid, 'EXECUTE') FROM pg_proc WHERE pronamespace = 'ledger'::regnamespace",
+        "SELECT proname, has_function_privilege(%s, oid, 'EXECUTE') FROM pg_proc "
+        "WHERE pronamespace = 'ledger'::regnamespace",
         (role,),
     ).fetchall()
     assert {name for name, _ in rows} == {*READ_FUNCTIONS, *WRITE_FUNCTIONS, *INNER_FUNCTIONS}

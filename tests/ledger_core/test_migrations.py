@@ -1,4 +1,4 @@
-"""A database built by migrations is the one in schema.sql; building is safe to repeat, at once, and without superuser."""
+"""A database built by migrations is the one in schema.sql; building it is safe to repeat and to run at once."""
 
 import contextlib
 import threading
@@ -17,8 +17,9 @@ from tests.ledger_core.books import SCHEMA_FILES, open_chart
 PACKAGE = Path(__file__).parents[2] / "ledger_core"
 CATALOGUE = {
     "columns": """
-        SELECT c.relname, c.relkind, a.attname, a.attnum, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity,
-               a.attgenerated, pg_get_expr(d.adbin, d.adrelid), pg_get_userbyid(c.relowner), c.relacl::text
+        SELECT c.relname, c.relkind, a.attname, a.attnum, format_type(a.atttypid, a.atttypmod), a.attnotnull,
+               a.attidentity, a.attgenerated, pg_get_expr(d.adbin, d.adrelid),
+               pg_get_userbyid(c.relowner), c.relacl::text
         FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
         LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
         WHERE c.relnamespace = 'ledger'::regnamespace AND c.relname NOT LIKE 'alembic%' ORDER BY 1, 4""",
@@ -26,7 +27,8 @@ CATALOGUE = {
         SELECT conname, contype, conrelid::regclass::text, pg_get_constraintdef(oid) FROM pg_constraint
         WHERE connamespace = 'ledger'::regnamespace AND conname NOT LIKE 'alembic%' ORDER BY 1, 3""",
     "indexes": """
-        SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'ledger' AND tablename NOT LIKE 'alembic%' ORDER BY 1""",
+        SELECT indexname, indexdef FROM pg_indexes
+        WHERE schemaname = 'ledger' AND tablename NOT LIKE 'alembic%' ORDER BY 1""",
     "triggers": """
         SELECT tgname, pg_get_triggerdef(oid), tgenabled FROM pg_trigger
         WHERE NOT tgisinternal AND tgrelid::regclass::text LIKE 'ledger.%' ORDER BY 1, 2""",
@@ -93,9 +95,12 @@ def test_processes_that_migrate_at_once_all_succeed(make_database: Any) -> None:
 def test_a_sqlalchemy_url_or_connection_will_do(empty_database_url: str, form: str) -> None:
     parts = psycopg.conninfo.conninfo_to_dict(empty_database_url)
     url = sqlalchemy.URL.create(
-        "postgresql+psycopg", username=parts.pop("user", None), password=parts.pop("password", None),
-        database=parts.pop("dbname"), query={name: str(value) for name, value in parts.items()},
-    )  # fmt: skip
+        "postgresql+psycopg",
+        username=parts.pop("user", None),
+        password=parts.pop("password", None),
+        database=parts.pop("dbname"),
+        query={name: str(value) for name, value in parts.items()},
+    )
     if form == "sqlalchemy url":
         assert upgrade(url.render_as_string(hide_password=False)) == "r0001"
     else:
@@ -115,7 +120,8 @@ def test_an_installer_without_superuser_needs_the_roles_or_the_right_to_make_the
         admin.execute("DROP SCHEMA ledger CASCADE")
         installer = sql.Identifier(f"installer_{psycopg.conninfo.conninfo_to_dict(url)['dbname']}")
         owner_rights = sql.SQL(
-            "GRANT tieout_owner, tieout_poster, tieout_ledger_reader, tieout_intake, tieout_matcher, tieout_analyst, tieout_auditor TO {}"
+            "GRANT tieout_owner, tieout_poster, tieout_ledger_reader, tieout_intake, tieout_matcher, tieout_analyst, "
+            "tieout_auditor TO {}"
         )
         admin.execute(sql.SQL("CREATE ROLE {}").format(installer))
         try:

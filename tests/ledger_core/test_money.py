@@ -62,9 +62,33 @@ def test_a_plain_decimal_is_read_exactly(text: str, exponent: int, amount_minor:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "-", ".", ".5", "5.", "+5", " 5", "5 ", "5\n", "1,000.00", "1e3", "0x10", "1_000", "--5", "5-", "NaN", "inf", "٣", "12.345", "1.2.3",
-     "92233720368547758.08", "-92233720368547758.08", "1" * 41, "9" * 400_000],
-)  # fmt: skip
+    [
+        "",
+        "-",
+        ".",
+        ".5",
+        "5.",
+        "+5",
+        " 5",
+        "5 ",
+        "5\n",
+        "1,000.00",
+        "1e3",
+        "0x10",
+        "1_000",
+        "--5",
+        "5-",
+        "NaN",
+        "inf",
+        "٣",
+        "12.345",
+        "1.2.3",
+        "92233720368547758.08",
+        "-92233720368547758.08",
+        "1" * 41,
+        "9" * 400_000,
+    ],
+)
 def test_anything_else_is_refused_and_never_rounded(text: str) -> None:
     with pytest.raises(AmountError):
         parse_amount_minor(text, 2)

@@ -1,4 +1,4 @@
-"""Posting: one key is one entry, whole or not at all, and a guarded account is never overdrawn under any concurrency."""
+"""Posting: one key is one entry, whole or not at all, and no guarded account is overdrawn under any concurrency."""
 
 import contextlib
 import threading
@@ -200,7 +200,11 @@ def test_an_isolation_that_would_not_see_others_is_refused(
 @pytest.mark.parametrize(
     ("table", "error", "words"),
     [
-        (lines(("k", BANK, 5), ("k", SALES, -4)), UnbalancedEntryError, "entry 'k': debits minus credits in EUR must be 0 minor units, found 1"),
+        (
+            lines(("k", BANK, 5), ("k", SALES, -4)),
+            UnbalancedEntryError,
+            "entry 'k': debits minus credits in EUR must be 0 minor units, found 1",
+        ),
         (lines(("k", BANK, 5), ("k", YEN, -5)), UnbalancedEntryError, "entry 'k'"),
         (lines(("k", BANK, 5)), UnbalancedEntryError, "at least 2 lines"),
         (lines(("k", BANK, 0), ("k", SALES, 0)), RequestError, "must not be 0"),
@@ -209,11 +213,19 @@ def test_an_isolation_that_would_not_see_others_is_refused(
         (lines(("k", BANK, -(2**63)), ("k", SALES, 1)), RequestError, "never be reversed"),
         (lines(("k", "assets:nobody", 1), ("k", SALES, -1)), AccountError, "account 'assets:nobody'"),
         (lines(("k", OLD, 1), ("k", SALES, -1)), AccountError, "account assets:old: it is closed"),
-        (lines(("k", BANK, 1), ("k", SALES, -1)).set_column(4, "asset", pa.array(["JPY", "JPY"])), AccountError, "holds EUR, found a line in JPY"),
-        (lines(("k", BANK, 1), ("k", SALES, -1)).set_column(4, "asset", pa.array(["EUX", "EUX"])), AccountError, "asset 'EUX'"),
+        (
+            lines(("k", BANK, 1), ("k", SALES, -1)).set_column(4, "asset", pa.array(["JPY", "JPY"])),
+            AccountError,
+            "holds EUR, found a line in JPY",
+        ),
+        (
+            lines(("k", BANK, 1), ("k", SALES, -1)).set_column(4, "asset", pa.array(["EUX", "EUX"])),
+            AccountError,
+            "asset 'EUX'",
+        ),
         (lines(("k", BANK, 1), ("k", SALES, -1), ref_psp=["", None]), RequestError, "reference"),
     ],
-)  # fmt: skip
+)
 def test_a_broken_entry_refuses_the_whole_call_in_words(
     book: Connection, table: pa.Table, error: type[LedgerError], words: str
 ) -> None:
@@ -267,7 +279,8 @@ def test_amounts_up_to_the_edge_of_64_bits_are_kept_and_a_balance_beyond_is_a_cl
 def test_arrays_of_unequal_length_are_refused(book: Connection) -> None:
     with pytest.raises(RequestError, match="arrays of one length"), translated_errors():
         book.execute(
-            "SELECT ledger.post_entries(ARRAY['k', 'k'], ARRAY[now(), now()], ARRAY['a'], ARRAY[1, -1]::bigint[], ARRAY['EUR', 'EUR'])"
+            "SELECT ledger.post_entries(ARRAY['k', 'k'], ARRAY[now(), now()], ARRAY['a'], "
+            "ARRAY[1, -1]::bigint[], ARRAY['EUR', 'EUR'])"
         )
 
 
@@ -294,7 +307,7 @@ def test_closing_waits_for_postings_under_way(own_book: Connection, database_url
 
 
 def test_one_session_keeps_its_pace_from_an_empty_ledger_to_a_full_one(book: Connection) -> None:
-    """A trigger planned on empty tables must not keep a plan that reads them whole, or late postings cost many times more."""
+    """A trigger planned on empty tables must not keep a plan that reads them whole: late postings would cost more."""
     early = _seconds_for(book, [f"early{number}" for number in range(60)])
     post(book, pa.concat_tables([sale(f"bulk{number}") for number in range(3000)]))
     late = _seconds_for(book, [f"late{number}" for number in range(60)])

@@ -26,7 +26,8 @@ SCHEMA = pa.schema(
 )
 TABLE = """
 CREATE TEMPORARY TABLE moved (
-  number integer GENERATED ALWAYS AS IDENTITY, label text, amount_minor bigint, at timestamptz, day date, is_open boolean, rate numeric
+  number integer GENERATED ALWAYS AS IDENTITY,
+  label text, amount_minor bigint, at timestamptz, day date, is_open boolean, rate numeric
 ) ON COMMIT DROP
 """
 BACK = "SELECT label, amount_minor, at, day, is_open, rate FROM moved ORDER BY number"
@@ -200,6 +201,9 @@ def test_an_error_of_postgresql_keeps_the_rule_and_drops_the_data(book: psycopg.
 def test_a_class_is_chosen_by_constraint_then_by_state_then_by_kind_of_state(
     book: psycopg.Connection,
 ) -> None:
+    book.execute(
+        "CREATE TEMPORARY TABLE person (age integer CONSTRAINT person_age CHECK (age > 0)) ON COMMIT DROP"
+    )
     chosen = []
     for classes in (
         {"person_age": KeyError, "23514": ValueError, "23": OSError},
@@ -208,17 +212,19 @@ def test_a_class_is_chosen_by_constraint_then_by_state_then_by_kind_of_state(
         {},
     ):
         with pytest.raises(Exception) as caught, translated_errors(classes), book.transaction():  # noqa: PT011
-            book.execute("CREATE TEMPORARY TABLE person (age integer CONSTRAINT person_age CHECK (age > 0))")
             book.execute("INSERT INTO person VALUES (-1)")
         chosen.append(caught.type)
     assert chosen == [KeyError, ValueError, OSError, StoreError]
 
 
 def test_a_sentence_of_our_own_reaches_the_user(book: psycopg.Connection) -> None:
-    with pytest.raises(
-        AppendOnlyError,
-        match="DELETE is refused, rows here are only ever added; correct an entry by reversing it",
-    ), translated_errors():
+    with (
+        pytest.raises(
+            AppendOnlyError,
+            match="DELETE is refused, rows here are only ever added; correct an entry by reversing it",
+        ),
+        translated_errors(),
+    ):
         book.execute("DELETE FROM ledger.account")
 
 
