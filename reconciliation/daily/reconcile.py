@@ -165,15 +165,16 @@ def _write(
     for outcome in outcomes:
         members = book.members_with_facts(outcome)
         made += book.write_groups(connection, source.id, run_id, outcome.result.groups, members, already=kept)
-        found = outcome.classified
-        book.write_exceptions(connection, source.id, outcome.day, found.exceptions, found.members)
+        if outcome.day in window.news:
+            found = outcome.classified
+            book.write_exceptions(connection, source.id, outcome.day, found.exceptions, found.members)
     book.write_proofs(connection, source.id, run_id, (proof for outcome in outcomes for proof in outcome.proofs))
     return made, revoked
 
 
 def _alerts(connection: psycopg.Connection[Any], source: Source, window: Window) -> list[Alert]:
     rows = connection.cursor(row_factory=dict_row).execute(
-        SQL["newly_open"], {"source": source.id, "days": list(window.days)}
+        SQL["newly_open"], {"source": source.id, "days": list(window.news)}
     )
     return alerts_of_exceptions(rows.fetchall(), source_id=source.id)
 

@@ -8,10 +8,19 @@ from reconciliation.classification.calendars import BusinessCalendar
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """The days of a run. Groups dated ``first`` or later are computed anew; ``days`` are the steps, in order."""
+    """The days of a run. Groups dated ``first`` or later are computed anew; ``days`` are the steps, in order.
+
+    ``news`` are those whose exceptions are written: days nobody had reached before, and the last one. A day that is computed
+    again keeps the story its exceptions had; what a late file settles is settled on the day that knew.
+    """
 
     first: date
     days: tuple[date, ...]
+    done_to: date | None = None
+
+    @property
+    def news(self) -> tuple[date, ...]:
+        return tuple(day for day in self.days if day == self.last or self.done_to is None or day > self.done_to)
 
     @property
     def last(self) -> date:
@@ -36,4 +45,4 @@ def window_of(
     if new_from > last:
         return None
     days = [day for day in calendar.business_days(new_from, last) if day < last]
-    return Window(first=new_from, days=(*days, last))
+    return Window(first=new_from, days=(*days, last), done_to=done_to)
