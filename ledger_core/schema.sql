@@ -109,7 +109,7 @@ CREATE TABLE ledger.journal_line (
   CONSTRAINT journal_line_pkey PRIMARY KEY (entry_id, line_no),
   CONSTRAINT journal_line_amount_not_zero CHECK (amount_minor <> 0),
   -- The smallest bigint has no negative: it could never be reversed.
-  CONSTRAINT journal_line_amount_negatable CHECK (amount_minor > -9223372036854775808),
+  CONSTRAINT journal_line_amount_negatable CHECK (least(amount_minor, fx_amount_minor) > -9223372036854775808),
   CONSTRAINT journal_line_kind_length CHECK (length(kind) BETWEEN 1 AND 64),
   CONSTRAINT journal_line_description_length CHECK (length(description) BETWEEN 1 AND 1000),
   CONSTRAINT journal_line_counterparty_length CHECK (length(counterparty) BETWEEN 1 AND 255),
