@@ -1,7 +1,9 @@
-"""The demo: an invented world, day by day, through the real files, ledger, Dagster jobs and database, marked at the end.
+"""The demo: an invented world, day by day, through the real files, ledger, Dagster jobs and database, marked at the
+end.
 
-Law: the marks compare what the pipeline left in the database with the world's own answer key; nothing is looked up there
-before. Running it again finds everything done and changes nothing; another world in the same project is refused.
+Law: the marks compare what the pipeline left in the database with the world's own answer key; nothing is looked up
+there before. Running it again finds everything done and changes nothing; another world in the same project is
+refused.
 """
 
 import json
@@ -26,7 +28,9 @@ Tell = Callable[[str], None]
 def run_demo(settings: Settings, world: World, *, start: date, lines: int, tell: Tell) -> Marks:
     """Run every day of a world through the daily pipeline, tell each, and mark the outcome."""
     folder = settings.state / "demo"
-    _refuse_another_world(folder, {"seed": world.seed, "start": start.isoformat(), "days": len(world.days), "lines": lines})
+    _refuse_another_world(
+        folder, {"seed": world.seed, "start": start.isoformat(), "days": len(world.days), "lines": lines}
+    )
     project = initialise(settings, sources_text=_demo_sources(start))
     world.write(folder / "world")
     with project.database.session("tieout_poster") as connection:

@@ -1,7 +1,8 @@
 """Marks a demo: what the pipeline left in the database against the world's answer key.
 
-Law: a planted fault counts as found only in its right class and kind, on its right lines, with its amounts; anything else that
-is open counts against; a match counts as right only if its members are exactly those that the world made for each other.
+Law: a planted fault counts as found only in its right class and kind, on its right lines, with its amounts; anything
+else that is open counts against; a match counts as right only if its members are exactly those that the world made
+for each other.
 """
 
 import csv
@@ -44,11 +45,11 @@ class Marks:
 
     def told(self) -> str:
         """The marks in a few lines."""
+        wrong = sum(text.startswith("wrong match") for text in self.complaints)
         lines = [
             "\n== Against the answer key",
             f"  planted faults found in their class and kind: {self.faults_found} of {self.faults_planted}",
-            f"  true matches made: {self.matches_right:,} of {self.matches_expected:,}; wrong ones: "
-            f"{sum(text.startswith('wrong match') for text in self.complaints)}",
+            f"  true matches made: {self.matches_right:,} of {self.matches_expected:,}; wrong ones: {wrong}",
             f"  timing differences open as they should be: {self.timing_right} of {self.timing_expected}",
             f"  balances tied out: {self.proofs_tied} of {self.proofs}, the others explained by an exception",
         ]
@@ -72,14 +73,22 @@ def mark(project: Project, world: Path, *, last_day: date) -> Marks:
     found = _mark_faults(key, exceptions, complaints)
     matches = _read(world / "answer_matches.csv")
     expected, right = _mark_matches(matches, members, complaints)
-    timing_key = {_timing_key(row, row["native_id"]) for row in _read(world / "answer_timing.csv") if row["leg"] == "ledger"}
+    timing_key = {
+        _timing_key(row, row["native_id"])
+        for row in _read(world / "answer_timing.csv")
+        if row["leg"] == "ledger"
+    }
     timing_found = {_timing_key(row, row["line_key"]) for row in timing}
-    complaints += [f"timing difference not open: {' '.join(item)}" for item in sorted(timing_key - timing_found)]
-    complaints += [f"open as timing, but should not be: {' '.join(item)}" for item in sorted(timing_found - timing_key)]
+    complaints += [
+        f"timing difference not open: {' '.join(item)}" for item in sorted(timing_key - timing_found)
+    ]
+    complaints += [
+        f"open as timing, but should not be: {' '.join(item)}" for item in sorted(timing_found - timing_key)
+    ]
     tied = [row for row in proofs if row["unexplained_minor"] == 0]
     complaints += [
-        f"{row['source']} {row['account']} {row['business_date']}: {row['unexplained_minor']} minor units unexplained, and no "
-        "exception says so"
+        f"{row['source']} {row['account']} {row['business_date']}: {row['unexplained_minor']} minor units "
+        "unexplained, and no exception says so"
         for row in proofs
         if row["unexplained_minor"] != 0 and not row["explained"]
     ]
@@ -120,16 +129,18 @@ def _mark_faults(key: Sequence[Row], exceptions: Sequence[Row], complaints: list
 
 def _is(planted: Row, row: Row) -> bool:
     same = all(
-        planted[name] == ("" if row[name] is None else str(row[name])) for name in ("source", "class", "kind", "side")
+        planted[name] == ("" if row[name] is None else str(row[name]))
+        for name in ("source", "class", "kind", "side")
     )
     if not same or (planted["cleared_on"] or "") != (str(row["cleared_on"]) if row["cleared_on"] else ""):
         return False
     if row["class"] == "source_gap":
         about_account = planted["account"] in ("", row["account"] or "")
-        return about_account and planted["business_date"] in ("", str(row["item_date"]))
+        return bool(about_account and planted["business_date"] in ("", str(row["item_date"])))
     if planted["kind"] == "balance_break":
-        return planted["account"] == row["account"] and planted["difference_minor"] == str(row["difference_minor"])
-    return (
+        same_rest = planted["difference_minor"] == str(row["difference_minor"])
+        return bool(planted["account"] == row["account"] and same_rest)
+    return bool(
         planted["native_id"] == (row["line_key"] or "")
         and planted["entry_key"] == (row["entry_key"] or "")
         and planted["line_no"] == ("" if row["line_no"] is None else str(row["line_no"]))
@@ -166,7 +177,9 @@ def _mark_matches(answers: Sequence[Row], members: Sequence[Row], complaints: li
     for number, taken in sorted(groups.items()):
         labels = {label_of.get(member) for member in taken}
         if len(labels) != 1 or None in labels:
-            complaints.append(f"wrong match: group {number} of {', '.join('/'.join(member) for member in sorted(taken))}")
+            complaints.append(
+                f"wrong match: group {number} of {', '.join('/'.join(member) for member in sorted(taken))}"
+            )
             continue
         made[next(iter(taken))[0], str(labels.pop())].update(taken)
     missing = [key for key, pairing in wanted.items() if made.get(key) != pairing]
@@ -187,9 +200,13 @@ def _timing_key(row: Row, line_key: str | None) -> tuple[str, ...]:
 
 
 def _planted_in_words(planted: Row) -> str:
-    told = (planted[name] for name in ("source", "class", "kind", "native_id", "entry_key", "account", "business_date"))
+    told = (
+        planted[name]
+        for name in ("source", "class", "kind", "native_id", "entry_key", "account", "business_date")
+    )
     cleared = f", cleared on {planted['cleared_on']}" if planted["cleared_on"] else ""
-    return f"{planted['fault']}: {' '.join(word for word in told if word)} {planted['amount_minor']} {planted['asset']}{cleared}"
+    about = " ".join(word for word in told if word)
+    return f"{planted['fault']}: {about} {planted['amount_minor']} {planted['asset']}{cleared}"
 
 
 def _read(path: Path) -> list[dict[str, str]]:

@@ -1,7 +1,7 @@
 """`tieout export`: the contract's columns as CSV or Parquet, in bulk and whole or not at all.
 
-Law: the columns and their order are what people's scripts rely on. A text that a spreadsheet would run as a formula is defused
-in CSV; a half-written file never takes the place of a whole one.
+Law: the columns and their order are what people's scripts rely on. A text that a spreadsheet would run as a formula
+is defused in CSV; a half-written file never takes the place of a whole one.
 """
 
 import os
@@ -12,13 +12,15 @@ from typing import Any, Final
 
 import psycopg
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.compute
 import pyarrow.csv
 import pyarrow.parquet
 
 from dagster_project.errors import SettingsError
 from ledger_core.sql import copy_out, queries
 from reconciliation.vocabulary import REFERENCE_COLUMNS
+
+kernel: Any = pyarrow.compute  # its stubs do not know that kernels take plain values
 
 SQL: Final = queries(Path(__file__).with_suffix(".sql"))
 _TEXT, _NUMBER, _SMALL, _DAY = pa.string(), pa.int64(), pa.int32(), pa.date32()
@@ -87,7 +89,9 @@ def export_table(
         SettingsError: the file ends in neither, or cannot be written; what was there before stays.
     """
     if out.suffix not in (".csv", ".parquet"):
-        raise SettingsError(f"{out}: expected a name that ends in .csv or .parquet, found {out.suffix or 'no ending'}")
+        raise SettingsError(
+            f"{out}: expected a name that ends in .csv or .parquet, found {out.suffix or 'no ending'}"
+        )
     wanted = {"source": source_id, "from_date": from_date, "to_date": to_date}
     table = copy_out(connection, SQL[what], wanted, KINDS[what])
     draft = out.with_name(f".{out.name}.{os.getpid()}")
@@ -109,7 +113,9 @@ def _defused(table: pa.Table) -> pa.Table:
     for place, field in enumerate(table.schema):
         if pa.types.is_string(field.type):
             column = table.column(place)
-            risky = pc.fill_null(pc.match_substring_regex(column, "^[\\s]*[=+\\-@\\t\\r\\n＝＋－＠]"), False)
-            marked = pc.binary_join_element_wise("'", column, "")
-            table = table.set_column(place, field, pc.if_else(risky, marked, column))
+            risky = kernel.fill_null(
+                kernel.match_substring_regex(column, "^[\\s]*[=+\\-@\\t\\r\\n＝＋－＠]"), False
+            )
+            marked = kernel.binary_join_element_wise("'", column, "")
+            table = table.set_column(place, field, kernel.if_else(risky, marked, column))
     return table

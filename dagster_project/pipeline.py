@@ -1,25 +1,33 @@
-"""What the command line and the Dagster assets both do, in one place: reach the database, take files in, reconcile, alert.
+"""What command line and Dagster assets both do, in one place: reach the database, take files in, reconcile, alert.
 
-Law: each step is one transaction under the role that may do it, so a killed step did not happen and is simply run again. This
-is the edge: the clock is read here, files are opened here, and nothing here decides anything about money.
+Law: each step is one transaction under the role that may do it, so a killed step did not happen and is simply run
+again. This is the edge: the clock is read here, files are opened here, and nothing here decides anything about money.
 """
 
+import contextlib
 import importlib.metadata
 import re
+import stat
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+from datetime import time as time_of_day
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from dagster_project.database import Database, reach
 from dagster_project.errors import SettingsError
 from dagster_project.settings import Settings
+from ledger_core.balance import trial_balance
 from ledger_core.sql import translated_errors
-from reconciliation.alerts import deliver_waiting
+from ledger_core.verify import Check, verify
+from reconciliation.alerts import Alert, deliver_waiting, write_alerts
 from reconciliation.alerts.channels import Channel, FileChannel, apprise_channels
+from reconciliation.classification import BusinessCalendar
 from reconciliation.daily.reconcile import RunOutcome, reconcile
-from reconciliation.evidence.day import SourceDay, read_source_day
+from reconciliation.evidence.day import SourceDay, read_missing_files, read_source_day
 from reconciliation.formats.canonical import ReadOptions
 from reconciliation.formats.card_numbers import KeyedCardTokens
 from reconciliation.intake.delivery import DeliveryOutcome, take_in
@@ -43,6 +51,14 @@ class Project:
     def alert_file(self) -> Path:
         """Where alerts are written, besides the channels of the settings."""
         return self.settings.state / "alerts.jsonl"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileState:
+    """What tells a file from what it was before, without reading it."""
+
+    size: int
+    modified_ns: int
 
 
 def code_version() -> str:
@@ -117,7 +133,11 @@ def date_in_name(file_name: str) -> date | None:
 def ingest(project: Project, source: Source, path: Path, *, for_date: date | None = None) -> DeliveryOutcome:
     """Take one file in, whole or not at all; the outcome says accepted, redelivered, corrected or rejected and why."""
     options = ReadOptions(card_tokens=project.card_tokens, settings=source.settings)
-    with translated_errors(), path.open("rb") as stream, project.database.session("tieout_intake") as connection:
+    with (
+        translated_errors(),
+        path.open("rb") as stream,
+        project.database.session("tieout_intake") as connection,
+    ):
         return take_in(
             connection,
             source=source,
@@ -128,23 +148,51 @@ def ingest(project: Project, source: Source, path: Path, *, for_date: date | Non
         )
 
 
-def landed(project: Project, source: Source) -> Sequence[Path]:
-    """Files of a source that lie in its landing folder, in the order of their names."""
+def landed(project: Project, source: Source, *, at_rest_seconds: int = 0) -> dict[Path, FileState]:
+    """Files of a source that lie in its landing folder and were left alone for so long, in the order of their names.
+
+    Names that begin with a dot are drafts of whoever delivers, and are left alone.
+    """
     folder = project.settings.landing / source.id
-    return sorted(path for path in folder.glob(source.files.pattern) if path.is_file())
+    now = time.time()
+    found = ((path, _state_of(path)) for path in sorted(folder.glob(source.files.pattern)))
+    return {
+        path: state
+        for path, state in found
+        if state is not None
+        and not path.name.startswith(".")
+        and abs(now - state.modified_ns / 1e9) >= at_rest_seconds
+    }
 
 
-def ingest_landed(project: Project, source: Source) -> Iterator[tuple[Path, DeliveryOutcome]]:
+def ingest_landed(
+    project: Project, source: Source, *, at_rest_seconds: int = 0
+) -> Iterator[tuple[Path, DeliveryOutcome]]:
     """Take in everything that lies in the landing folder and put it aside under ``taken`` or ``refused``.
 
-    A kill between the two is harmless: the file is a redelivery the next time, which changes nothing.
+    A kill between the two is harmless: the file is a redelivery the next time, which changes nothing. A file that another
+    process has put aside meanwhile is its; one that was replaced while it was read stays for the next time.
     """
-    for path in landed(project, source):
-        outcome = ingest(project, source, path)
+    for path, state in landed(project, source, at_rest_seconds=at_rest_seconds).items():
+        try:
+            outcome = ingest(project, source, path)
+        except FileNotFoundError:
+            continue
         aside = path.parent / (REFUSED if outcome.refusal else TAKEN)
         aside.mkdir(exist_ok=True)
-        path.rename(_free_name(aside / path.name))
+        if _state_of(path) == state:
+            with contextlib.suppress(FileNotFoundError):
+                path.rename(_free_name(aside / path.name))
         yield path, outcome
+
+
+def _state_of(path: Path) -> FileState | None:
+    """Size and time of a file's last change; None when it is no file, or not there any more."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return FileState(size=found.st_size, modified_ns=found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else None
 
 
 def _free_name(path: Path) -> Path:
@@ -161,7 +209,10 @@ def reconcile_source(
 ) -> RunOutcome:
     """Reconcile one source up to a business date, then deliver what alerts it put out."""
     register(project)
-    with translated_errors(), project.database.session("tieout_matcher", lock_timeout_seconds=600) as connection:
+    with (
+        translated_errors(),
+        project.database.session("tieout_matcher", lock_timeout_seconds=600) as connection,
+    ):
         outcome = reconcile(
             connection,
             source,
@@ -176,8 +227,13 @@ def reconcile_source(
 
 
 def deliver_alerts(project: Project) -> int:
-    """Hand waiting alerts to every channel; returns how many went out. A channel that fails leaves its alerts waiting."""
-    channels: list[Channel] = [FileChannel(project.alert_file), *apprise_channels(project.settings.alert_urls)]
+    """Hand waiting alerts to every channel; returns how many went out. A channel that fails leaves its alerts
+    waiting.
+    """
+    channels: list[Channel] = [
+        FileChannel(project.alert_file),
+        *apprise_channels(project.settings.alert_urls),
+    ]
     with translated_errors():
         return deliver_waiting(lambda: project.database.session("tieout_matcher"), channels)
 
@@ -186,3 +242,50 @@ def source_day(project: Project, source: Source, day: date) -> SourceDay:
     """A source's business day as the books stand."""
     with translated_errors(), project.database.session("tieout_auditor") as connection:
         return read_source_day(connection, source, day)
+
+
+def is_open(source: Source, day: date) -> bool:
+    """Whether a date is a business day of the source, on or after its start."""
+    return day >= source.start_date and BusinessCalendar.of(source.calendars).is_business_day(day)
+
+
+def missing_files(project: Project, source: Source, day: date) -> Sequence[str]:
+    """What still has no file for a business date: ledger accounts, or the source where one file serves all."""
+    if not is_open(source, day):
+        return ()
+    with translated_errors(), project.database.session("tieout_auditor") as connection:
+        return read_missing_files(connection, source, day)
+
+
+def ledger_trial_balance(project: Project, day: date) -> list[dict[str, Any]]:
+    """The trial balance at the end of a date, UTC: rows of ``TRIAL_BALANCE_SCHEMA``."""
+    midnight = datetime.combine(day + timedelta(days=1), time_of_day(), UTC)
+    with project.database.session("tieout_ledger_reader") as connection:
+        return trial_balance(connection, effective_before=midnight).to_pylist()
+
+
+def ledger_checks(project: Project) -> Sequence[Check]:
+    """Every law of the ledger, looked at again over every posted row."""
+    with project.database.session("tieout_auditor") as connection:
+        return verify(connection)
+
+
+def tell_failed_run(project: Project, *, run_id: str, job: str, source_id: str, day: date | None) -> int:
+    """Put the alert of a failed run into the outbox, once for each run, and deliver; returns how many alerts were new.
+
+    The reason is not repeated: an error's words may quote data, and alerts leave the house.
+    """
+    alert = Alert(
+        cause_key=f"run:{run_id}",
+        source_id=source_id,
+        business_date=day,
+        severity="high",
+        title=f"{source_id} {day or ''}: the run of {job} failed".replace(" :", ":"),
+        body=f"Job {job}, run {run_id}. Nothing of the failed step was kept; the reason is on the run's page.\n"
+        "Mend it, then run the day again: what is done already stays as it is.",
+        item_count=1,
+    )
+    with translated_errors(), project.database.session("tieout_matcher") as connection:
+        written = write_alerts(connection, [alert])
+    deliver_alerts(project)
+    return written

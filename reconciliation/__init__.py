@@ -7,7 +7,8 @@ Laws kept by the rooms of this package:
 - live allocations of a line never exceed it, in each leg (held by the database);
 - no match without an explanation;
 - the result depends on the data alone: not on the order of rows, files or arrival, and running again changes nothing;
-- a file is taken in whole or not at all; a redelivered file changes nothing; a corrected file changes only what it touches;
+- a file is taken in whole or not at all; a redelivered file changes nothing; a corrected file changes only what it
+  touches;
 - amounts are integers of minor units from the first byte read;
 - no full card number passes the edge of a parser.
 

@@ -4,47 +4,45 @@ Shapes only. ``business_date`` is the day on which the item enters the fold over
 line; for a ledger line its effective time in the source's zone, after cut-off moved on, rolled to a business day.
 """
 
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 
 from reconciliation.vocabulary import REFERENCE_COLUMNS
 
-_REFERENCES: Final = [pa.field(name, pa.string()) for name in (*REFERENCE_COLUMNS, "batch_ref")]
+_REFERENCES: Final[list[Any]] = [pa.field(name, pa.string()) for name in (*REFERENCE_COLUMNS, "batch_ref")]
 
-EXTERNAL_ITEM_SCHEMA: Final = pa.schema(
-    [
-        pa.field("line_id", pa.int64(), nullable=False),
-        pa.field("line_key", pa.string(), nullable=False),  # stable key within the source
-        pa.field("version", pa.int32(), nullable=False),  # above 1: a corrected file changed the line
-        pa.field("business_date", pa.date32(), nullable=False),
-        pa.field("account", pa.string(), nullable=False),  # the ledger account it is reconciled with
-        pa.field("amount_minor", pa.int64(), nullable=False),
-        pa.field("asset", pa.string(), nullable=False),
-        pa.field("fee_minor", pa.int64(), nullable=False),
-        pa.field("original_amount_minor", pa.int64()),
-        pa.field("original_asset", pa.string()),
-        pa.field("fx_rate", pa.string()),
-        *_REFERENCES,
-        pa.field("counterparty", pa.string()),
-        pa.field("kind", pa.string(), nullable=False),
-    ]
-)
+_EXTERNAL_FIELDS: Final[list[Any]] = [
+    pa.field("line_id", pa.int64(), nullable=False),
+    pa.field("line_key", pa.string(), nullable=False),  # stable key within the source
+    pa.field("version", pa.int32(), nullable=False),  # above 1: a corrected file changed the line
+    pa.field("business_date", pa.date32(), nullable=False),
+    pa.field("account", pa.string(), nullable=False),  # the ledger account it is reconciled with
+    pa.field("amount_minor", pa.int64(), nullable=False),
+    pa.field("asset", pa.string(), nullable=False),
+    pa.field("fee_minor", pa.int64(), nullable=False),
+    pa.field("original_amount_minor", pa.int64()),
+    pa.field("original_asset", pa.string()),
+    pa.field("fx_rate", pa.string()),
+    *_REFERENCES,
+    pa.field("counterparty", pa.string()),
+    pa.field("kind", pa.string(), nullable=False),
+]
+EXTERNAL_ITEM_SCHEMA: Final = pa.schema(_EXTERNAL_FIELDS)
 
-LEDGER_ITEM_SCHEMA: Final = pa.schema(
-    [
-        pa.field("entry_id", pa.int64(), nullable=False),
-        pa.field("line_no", pa.int32(), nullable=False),
-        pa.field("entry_key", pa.string(), nullable=False),
-        pa.field("business_date", pa.date32(), nullable=False),
-        pa.field("account", pa.string(), nullable=False),
-        pa.field("amount_minor", pa.int64(), nullable=False),
-        pa.field("asset", pa.string(), nullable=False),
-        pa.field("kind", pa.string()),
-        *_REFERENCES,
-        pa.field("counterparty", pa.string()),
-        pa.field("fx_rate", pa.string()),
-        pa.field("fx_asset", pa.string()),
-        pa.field("fx_amount_minor", pa.int64()),
-    ]
-)
+_LEDGER_FIELDS: Final[list[Any]] = [
+    pa.field("entry_id", pa.int64(), nullable=False),
+    pa.field("line_no", pa.int32(), nullable=False),
+    pa.field("entry_key", pa.string(), nullable=False),
+    pa.field("business_date", pa.date32(), nullable=False),
+    pa.field("account", pa.string(), nullable=False),
+    pa.field("amount_minor", pa.int64(), nullable=False),
+    pa.field("asset", pa.string(), nullable=False),
+    pa.field("kind", pa.string()),
+    *_REFERENCES,
+    pa.field("counterparty", pa.string()),
+    pa.field("fx_rate", pa.string()),
+    pa.field("fx_asset", pa.string()),
+    pa.field("fx_amount_minor", pa.int64()),
+]
+LEDGER_ITEM_SCHEMA: Final = pa.schema(_LEDGER_FIELDS)

@@ -1,7 +1,7 @@
 """``sources.yaml``: what each source is, and how it is read, timed, matched, weighed and told about.
 
-Law: an unknown key is an error that names the nearest known one; a file with problems is refused whole, each problem with its
-place. Does not open files, read the clock or know what the pipeline does with a source.
+Law: an unknown key is an error that names the nearest known one; a file with problems is refused whole, each problem
+with its place. Does not open files, read the clock or know what the pipeline does with a source.
 """
 
 import difflib
@@ -94,7 +94,9 @@ class ReferencePair(_Model):
 
 
 class FeeSchedule(_Model):
-    """What a movement should cost: parts per million of gross plus a fixed amount, by asset and kind, from a date on."""
+    """What a movement should cost: parts per million of gross plus a fixed amount, by asset and kind, from a date
+    on.
+    """
 
     asset: AssetCode
     kind: LineKind = "charge"
@@ -125,7 +127,9 @@ class LegRule(_Model):
 
 
 class Severity(_Model):
-    """Exposure bands in minor units by asset; what is missing falls back to the asset's exponent (100, 10 000, 100 000)."""
+    """Exposure bands in minor units by asset; what is missing falls back to the asset's exponent (100, 10 000, 100
+    000).
+    """
 
     medium_minor: dict[AssetCode, int] = Field(default_factory=dict)
     high_minor: dict[AssetCode, int] = Field(default_factory=dict)
@@ -239,7 +243,9 @@ def parse_sources(text: str, *, name: str = "sources.yaml") -> Sources:
         place = f"{name}, line {mark.line + 1}, column {mark.column + 1}" if mark else name
         raise SourcesError((f"{place}: not YAML: {getattr(error, 'problem', error)}",)) from None
     if not isinstance(raw, dict):
-        raise SourcesError((f"{name}: expected a mapping with 'version' and 'sources', found {type(raw).__name__}",))
+        raise SourcesError(
+            (f"{name}: expected a mapping with 'version' and 'sources', found {type(raw).__name__}",)
+        )
     try:
         return Sources.model_validate(raw)
     except ValidationError as error:
@@ -278,5 +284,16 @@ def _has(container: Any, step: int | str) -> bool:
 
 
 def _known_keys() -> list[str]:
-    models = (Sources, Source, AccountMapping, Lag, FileSchedule, ReferencePair, FeeSchedule, MatchRules, LegRule, Severity)
+    models = (
+        Sources,
+        Source,
+        AccountMapping,
+        Lag,
+        FileSchedule,
+        ReferencePair,
+        FeeSchedule,
+        MatchRules,
+        LegRule,
+        Severity,
+    )
     return sorted({key for model in (*models, SignOff) for key in model.model_fields})

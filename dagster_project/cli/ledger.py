@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import click
 import pyarrow.compute as pc
@@ -20,7 +21,7 @@ from ledger_core.verify import verify as run_checks
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
-class Instant(click.ParamType):
+class Instant(click.ParamType[datetime]):
     """ISO 8601 with a zone; a bare date means the end of that day in UTC."""
 
     name = "instant"
@@ -96,7 +97,9 @@ def reverse(context: Context, entry_key: str, reason: str, authoriser: str, as_j
 @click.option("--known-at", type=Instant(), help="As recorded by this instant.")
 @json_option
 @pass_context
-def balance(context: Context, account: str, at: datetime | None, known_at: datetime | None, as_json: bool) -> None:
+def balance(
+    context: Context, account: str, at: datetime | None, known_at: datetime | None, as_json: bool
+) -> None:
     """Balance of an account, debits less credits.
 
     Example: tieout ledger balance assets:bank:main-eur --at 2026-11-20
@@ -121,14 +124,18 @@ def trial_balance(context: Context, at: datetime | None, as_json: bool) -> None:
     if not as_json:
         for row in rows:
             for side in ("debit", "credit"):
-                row[side] = format_minor(row[f"{side}_minor"], row["exponent"]) if row[f"{side}_minor"] else ""
+                row[side] = (
+                    format_minor(row[f"{side}_minor"], row["exponent"]) if row[f"{side}_minor"] else ""
+                )
     say_rows(rows, ["account", "asset", "debit", "credit"], as_json=as_json, empty="The chart is empty.")
     totals: dict[str, int] = {}
     for row in rows:
         totals[row["asset"]] = totals.get(row["asset"], 0) + row["debit_minor"] - row["credit_minor"]
     uneven = {asset: rest for asset, rest in totals.items() if rest}
     if uneven:
-        click.echo(f"Debits and credits differ: {', '.join(money(rest, a) for a, rest in uneven.items())}", err=True)
+        click.echo(
+            f"Debits and credits differ: {', '.join(money(rest, a) for a, rest in uneven.items())}", err=True
+        )
         raise SystemExit(1)
 
 
@@ -153,7 +160,7 @@ def _after(at: datetime | None) -> datetime | None:
     return None if at is None else at + timedelta(microseconds=1)
 
 
-def _counts(outcomes: object) -> dict[str, int]:
+def _counts(outcomes: Any) -> dict[str, int]:
     return {pair["values"]: pair["counts"] for pair in pc.value_counts(outcomes).to_pylist()}
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
-from dagster_project.cli.output import Context, json_option, pass_context, say
 from dagster_project.cli.ledger import ledger
+from dagster_project.cli.output import Context, json_option, pass_context, say
 from dagster_project.cli.recon import deliveries, exceptions, export, ingest, reconcile, statement
 from dagster_project.cli.serve import down, up
 from dagster_project.cli.world import demo, simulate
@@ -56,7 +56,7 @@ def init(context: Context, as_json: bool) -> None:
     """
     project = initialise(context.settings, sources_text=packaged_sources())
     ids = [source.id for source in project.sources.sources]
-    result = {"database": project.database.embedded is None and "yours" or "embedded", "sources": ids}
+    result = {"database": (project.database.embedded is None and "yours") or "embedded", "sources": ids}
     say(
         result,
         f"Ready: {result['database']} database, sources {', '.join(ids)} from {context.settings.sources}.",
@@ -86,7 +86,19 @@ def check_sources(context: Context, file: Path | None, as_json: bool) -> None:
     say({"file": str(path), "sources": ids}, f"{path}: good; sources {', '.join(ids)}.", as_json=as_json)
 
 
-for command in (ledger, ingest, deliveries, reconcile, exceptions, statement, export, simulate, demo, up, down):
+for command in (
+    ledger,
+    ingest,
+    deliveries,
+    reconcile,
+    exceptions,
+    statement,
+    export,
+    simulate,
+    demo,
+    up,
+    down,
+):
     root.add_command(command)
 
 

@@ -9,7 +9,8 @@ from psycopg.rows import dict_row
 
 from dagster_project.cli.output import Context, json_option, money, pass_context, say, say_rows
 from dagster_project.exports import KINDS, export_table
-from dagster_project.pipeline import deliver_alerts, ingest as take_in_file, reconcile_source, source_day
+from dagster_project.pipeline import deliver_alerts, reconcile_source, source_day
+from dagster_project.pipeline import ingest as take_in_file
 from ledger_core.sql import queries, translated_errors
 from reconciliation.daily.reconcile import RunOutcome
 from reconciliation.errors import UnknownItem
@@ -23,7 +24,7 @@ EXCEPTION_COLUMNS = (
 )  # fmt: skip
 
 
-class Day(click.ParamType):
+class Day(click.ParamType[date]):
     """A date as YYYY-MM-DD."""
 
     name = "date"
@@ -37,12 +38,18 @@ class Day(click.ParamType):
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument(
+    "files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False)
+)
 @click.option("--source", "source_id", required=True, help="Id of the source that sent them.")
-@click.option("--date", "for_date", type=Day(), help="Business date the files are for, where they do not say.")
+@click.option(
+    "--date", "for_date", type=Day(), help="Business date the files are for, where they do not say."
+)
 @json_option
 @pass_context
-def ingest(context: Context, files: tuple[Path, ...], source_id: str, for_date: date | None, as_json: bool) -> None:
+def ingest(
+    context: Context, files: tuple[Path, ...], source_id: str, for_date: date | None, as_json: bool
+) -> None:
     """Take files in, each whole or not at all. Exit 1 when one was rejected.
 
     Example: tieout ingest camt053_2026-11-20.xml --source bank
@@ -75,7 +82,11 @@ def deliveries(context: Context, source_id: str | None, as_json: bool) -> None:
         context.chosen(source_id)
     with context.project.database.session("tieout_auditor") as connection:
         rows = list_deliveries(connection, source_id=source_id).to_pylist()
-        missing = connection.cursor(row_factory=dict_row).execute(SQL["missing_files"], {"source": source_id}).fetchall()
+        missing = (
+            connection.cursor(row_factory=dict_row)
+            .execute(SQL["missing_files"], {"source": source_id})
+            .fetchall()
+        )
     for absent in missing:
         rows.append({"source": absent["source"], "outcome": absent["kind"], "for_date": absent["item_date"]})
     columns = ["delivery_id", "source", "for_date", "file_name", "outcome", "line_count", "refusal"]
@@ -126,7 +137,10 @@ def list_exceptions(
     with context.project.database.session("tieout_auditor") as connection:
         rows = connection.cursor(row_factory=dict_row).execute(SQL["exceptions"], wanted).fetchall()
     say_rows(
-        rows if as_json else map(_with_amounts, rows), EXCEPTION_COLUMNS, as_json=as_json, empty="Nothing is open."
+        rows if as_json else map(_with_amounts, rows),
+        EXCEPTION_COLUMNS,
+        as_json=as_json,
+        empty="Nothing is open.",
     )
 
 
@@ -143,7 +157,9 @@ def show_exception(context: Context, exception_id: int, as_json: bool) -> None:
         cursor = connection.cursor(row_factory=dict_row)
         found = cursor.execute(SQL["exception"], {"id": exception_id}).fetchone()
         if found is None:
-            raise UnknownItem(f"exception {exception_id}: expected one that exists, found none; see `tieout exceptions list`")
+            raise UnknownItem(
+                f"exception {exception_id}: expected one that exists, found none; see `tieout exceptions list`"
+            )
         lines = cursor.execute(SQL["exception_lines"], {"id": exception_id}).fetchall()
         events = cursor.execute(SQL["exception_events"], {"id": exception_id}).fetchall()
     if as_json:
@@ -153,7 +169,12 @@ def show_exception(context: Context, exception_id: int, as_json: bool) -> None:
         if value not in (None, ""):
             click.echo(f"{name:>18}  {value}")
     click.echo("\nLines")
-    say_rows(map(_with_amounts, lines), ["side", "key", "business_date", "amount", "kind", "reference"], as_json=False, empty="none")
+    say_rows(
+        map(_with_amounts, lines),
+        ["side", "key", "business_date", "amount", "kind", "reference"],
+        as_json=False,
+        empty="none",
+    )
     click.echo("\nHistory")
     say_rows(events, ["at", "event", "actor", "as_of", "change", "note"], as_json=False, empty="none")
 
@@ -191,7 +212,8 @@ def comment_exception(context: Context, exception_id: int, note: str, actor: str
 @click.option("--by", "actor", required=True)
 @pass_context
 def reopen_exception(context: Context, exception_id: int, reason: str, actor: str) -> None:
-    """Undo the match that cleared an exception; the next run brings it back with its age, and does not match it so again.
+    """Undo the match that cleared an exception; the next run brings it back with its age, and does not match it so
+    again.
 
     Example: tieout exceptions reopen 17 --reason "other customer" --by ada
     """
@@ -222,14 +244,22 @@ def statement(context: Context, source_id: str, day: date, output: str) -> None:
 
 @click.command()
 @click.argument("what", type=click.Choice(sorted(KINDS)))
-@click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="A .csv or .parquet file.")
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="A .csv or .parquet file."
+)
 @click.option("--source", "source_id")
 @click.option("--from", "from_date", type=Day())
 @click.option("--to", "to_date", type=Day())
 @json_option
 @pass_context
 def export(
-    context: Context, what: str, out: Path, source_id: str | None, from_date: date | None, to_date: date | None, as_json: bool
+    context: Context,
+    what: str,
+    out: Path,
+    source_id: str | None,
+    from_date: date | None,
+    to_date: date | None,
+    as_json: bool,
 ) -> None:
     """Write lines, matches, exceptions or statements to a file.
 

@@ -1,4 +1,6 @@
-"""`tieout simulate` writes an invented world; `tieout demo` runs one through the real pipeline and marks the answers."""
+"""`tieout simulate` writes an invented world; `tieout demo` runs one through the real pipeline and marks the
+answers.
+"""
 
 from datetime import date
 from pathlib import Path
@@ -23,10 +25,18 @@ def _invent(*, seed: int, start: date, days: int, lines: int, faults: str) -> Wo
 
 
 @click.command()
-@click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder to write into.")
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder to write into."
+)
 @click.option("--seed", default=1, show_default=True)
 @click.option("--days", default=5, show_default=True, type=click.IntRange(min=1))
-@click.option("--lines", default=60, show_default=True, type=click.IntRange(min=1), help="Outside lines per source and day.")
+@click.option(
+    "--lines",
+    default=60,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Outside lines per source and day.",
+)
 @click.option("--start", default=DEMO_START, type=Day(), show_default=True)
 @click.option("--faults", default="all", show_default=True, help="all, none, or names with commas between.")
 @json_option
@@ -48,8 +58,20 @@ def simulate(out: Path, seed: int, days: int, lines: int, start: date, faults: s
 
 
 @click.command()
-@click.option("--days", default=5, show_default=True, type=click.IntRange(min=5), help="Business days; the faults need five.")
-@click.option("--lines", default=60, show_default=True, type=click.IntRange(min=1), help="Outside lines per source and day.")
+@click.option(
+    "--days",
+    default=5,
+    show_default=True,
+    type=click.IntRange(min=5),
+    help="Business days; the faults need five.",
+)
+@click.option(
+    "--lines",
+    default=60,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Outside lines per source and day.",
+)
 @click.option("--seed", default=1, show_default=True)
 @click.option("--start", default=DEMO_START, type=Day(), show_default=True)
 @pass_context

@@ -1,7 +1,7 @@
 """Writes the difference a run makes: groups revoked and added, exceptions moved on, proofs added, alerts put out.
 
-Law: what is already there and still true is not touched, so that running again writes nothing; everything goes in bulk and in the
-caller's transaction. Decides nothing.
+Law: what is already there and still true is not touched, so that running again writes nothing; everything goes in
+bulk and in the caller's transaction. Decides nothing.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import psycopg
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.compute
 from psycopg.types.json import Jsonb
 
 from ledger_core.sql import copy_in
@@ -18,18 +18,23 @@ from reconciliation.daily.fold import DayOutcome
 from reconciliation.daily.universe import SQL
 from reconciliation.evidence.bridge import Proof, proof_table
 
+kernel: Any = pyarrow.compute  # its stubs do not know that kernels take plain values
+
 _MEMBER_FACTS: Final = ["entry_key", "business_date", "account"]
 
 
 def revoke_stale(
     connection: psycopg.Connection[Any], source_id: str, *, first: date, found: Sequence[DayOutcome]
 ) -> tuple[int, frozenset[str]]:
-    """Revoke live groups that rest on closed lines, or that the fold no longer makes; returns how many, and the keys kept."""
+    """Revoke live groups that rest on closed lines, or that the fold no longer makes; returns how many, and the keys
+    kept.
+    """
     fallen = [row[0] for row in connection.execute(SQL["groups_on_closed_lines"], {"source": source_id})]
     _revoke(connection, fallen, "a line it rested on was superseded or withdrawn")
     wanted: set[str] = set()
     for outcome in found:
-        wanted.update(outcome.result.groups["group_key"].to_pylist())
+        keys: list[Any] = outcome.result.groups["group_key"].to_pylist()
+        wanted.update(keys)
     live = dict(connection.execute(SQL["live_groups"], {"source": source_id, "first": first}).fetchall())
     stale = [group_id for group_id, key in live.items() if key not in wanted]
     _revoke(connection, stale, "matched again from changed data: this explanation is no longer made")
@@ -45,8 +50,12 @@ def write_groups(
     *,
     already: frozenset[str] = frozenset(),
 ) -> int:
-    """Add the groups whose keys are not ``already`` there; returns how many. ``members`` carries the facts of its items."""
-    fresh = groups.filter(pc.invert(pc.is_in(groups["group_key"], value_set=pa.array(sorted(already), pa.string()))))
+    """Add the groups whose keys are not ``already`` there; returns how many. ``members`` carries the facts of its
+    items.
+    """
+    fresh = groups.filter(
+        kernel.invert(kernel.is_in(groups["group_key"], value_set=pa.array(sorted(already), pa.string())))
+    )
     if fresh.num_rows == 0:
         return 0
     kept = members.join(fresh.select(["group_key"]), keys="group_key", join_type="left semi")
@@ -60,10 +69,12 @@ def write_groups(
 def members_with_facts(outcome: DayOutcome) -> pa.Table:
     """Members of a day's groups with the entry key, business date and account of their items."""
     members = outcome.result.members
-    external = members.filter(pc.equal(members["side"], "external")).join(
-        outcome.matched_external.select(["line_id", "business_date", "account"]), keys="line_id", join_type="inner"
+    external = members.filter(kernel.equal(members["side"], "external")).join(
+        outcome.matched_external.select(["line_id", "business_date", "account"]),
+        keys="line_id",
+        join_type="inner",
     )
-    ledger = members.filter(pc.equal(members["side"], "ledger")).join(
+    ledger = members.filter(kernel.equal(members["side"], "ledger")).join(
         outcome.matched_ledger.select(["entry_id", "line_no", *_MEMBER_FACTS]),
         keys=["entry_id", "line_no"],
         join_type="inner",
@@ -81,11 +92,19 @@ def write_exceptions(
     connection.execute(SQL["empty_exceptions"])
     copy_in(connection, exceptions, "incoming_exception")
     copy_in(connection, members, "incoming_exception_member")
-    for step in ("remove_members", "update_exceptions", "clear_exceptions", "insert_exceptions", "insert_members"):
+    for step in (
+        "remove_members",
+        "update_exceptions",
+        "clear_exceptions",
+        "insert_exceptions",
+        "insert_members",
+    ):
         connection.execute(SQL[step], wanted)
 
 
-def write_proofs(connection: psycopg.Connection[Any], source_id: str, run_id: int, proofs: Iterable[Proof]) -> None:
+def write_proofs(
+    connection: psycopg.Connection[Any], source_id: str, run_id: int, proofs: Iterable[Proof]
+) -> None:
     """Add the proofs that say something new."""
     copy_in(connection, proof_table(list(proofs)), "incoming_proof")
     connection.execute(SQL["write_proofs"], {"source": source_id, "run_id": run_id})
@@ -117,7 +136,9 @@ def _numbered(members: pa.Table) -> pa.Table:
         [(name, "ascending") for name in ("group_key", "side", "line_id", "entry_id", "line_no")]
     ).combine_chunks()
     keys = ordered["group_key"].to_numpy(zero_copy_only=False)
-    starts = pc.fill_null(pc.not_equal(ordered["group_key"], pa.array([None, *keys[:-1]], pa.string())), True)
+    starts = kernel.fill_null(
+        kernel.not_equal(ordered["group_key"], pa.array([None, *keys[:-1]], pa.string())), True
+    )
     places = pa.array(range(ordered.num_rows), pa.int64())
-    first = pc.fill_null_forward(pc.if_else(starts, places, None))
-    return ordered.append_column("member_no", pc.add(pc.subtract(places, first), 1).cast(pa.int32()))
+    first = kernel.fill_null_forward(kernel.if_else(starts, places, None))
+    return ordered.append_column("member_no", kernel.add(kernel.subtract(places, first), 1).cast(pa.int32()))

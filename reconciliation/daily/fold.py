@@ -1,7 +1,7 @@
 """One business day of the fold: match what is in play, classify what stays open, prove the balances. Pure.
 
-Law: the state after a day is a function of the state before it and the day's lines. A line in play ends the day either in a
-group or in exactly one exception; a fold that loses or doubles a line stops here and writes nothing.
+Law: the state after a day is a function of the state before it and the day's lines. A line in play ends the day
+either in a group or in exactly one exception; a fold that loses or doubles a line stops here and writes nothing.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.compute
 
 from reconciliation.classification import (
     AcceptedStatement,
@@ -31,6 +31,8 @@ from reconciliation.evidence.bridge import AccountDay, Proof, StatedBalance, pro
 from reconciliation.matching import MatchResult, match_day
 from reconciliation.sources import Source
 
+kernel: Any = pyarrow.compute  # its stubs do not know that kernels take plain values
+
 _LEDGER_KEY: Final = ["entry_id", "line_no"]
 
 Taken = Callable[[pa.Table, pa.Table], tuple[pa.Table, pa.Table]]
@@ -41,7 +43,8 @@ Taken = Callable[[pa.Table, pa.Table], tuple[pa.Table, pa.Table]]
 class State:
     """What one day hands to the next: open items of both sides, and per account what the bridge carries forward.
 
-    ``breaks`` keeps since when an account has been off by an amount: the same rest is the same break, not a new one each day.
+    ``breaks`` keeps since when an account has been off by an amount: the same rest is the same break, not a new one
+    each day.
     """
 
     open_external: pa.Table
@@ -107,14 +110,16 @@ def fold_day(
         open_ledger=open_ledger,
         taken_external=pa.concat_tables([taken_external, state.matched_external, matched_external]),
         taken_ledger=pa.concat_tables([taken_ledger, state.matched_ledger, matched_ledger]),
-        withdrawn=universe.withdrawn.filter(pc.less_equal(universe.withdrawn["business_date"], day)),
+        withdrawn=universe.withdrawn.filter(kernel.less_equal(universe.withdrawn["business_date"], day)),
         ambiguous=_ambiguous(result),
         waiting_for_file=missing_days(accepted=accepted, as_of=day, source=source, calendar=calendar),
         as_of=day,
         source=source,
         calendar=calendar,
     )
-    gaps = source_gaps(accepted=accepted, refused=refused, as_of=day, source=source, calendar=calendar).exceptions
+    gaps = source_gaps(
+        accepted=accepted, refused=refused, as_of=day, source=source, calendar=calendar
+    ).exceptions
     open_minor, open_count = _buckets(open_external, open_ledger, found)
     movement = _sum_by_account(_dated(universe.external, day, window))
     external_minor = _added(state.external_minor, movement)
@@ -134,7 +139,8 @@ def fold_day(
                 open_minor=open_minor.get(mapping.ledger, {}),
                 open_count=open_count.get(mapping.ledger, {}),
                 allocation_difference_minor=difference_minor.get(mapping.ledger, 0),
-                matched_count=_count(matched_external, mapping.ledger) + _count(matched_ledger, mapping.ledger),
+                matched_count=_count(matched_external, mapping.ledger)
+                + _count(matched_ledger, mapping.ledger),
                 line_count=_count(external, mapping.ledger) + _count(ledger, mapping.ledger),
             )
         )
@@ -170,16 +176,16 @@ def fold_day(
 def _entering(items: pa.Table, day: date, window: Window) -> pa.Table:
     """Items that come into play on this day: all up to it on the first day, later those since the day before."""
     before = _day_before(day, window)
-    chosen = pc.less_equal(items["business_date"], day)
+    chosen = kernel.less_equal(items["business_date"], day)
     if before is not None:
-        chosen = pc.and_(chosen, pc.greater(items["business_date"], before))
+        chosen = kernel.and_(chosen, kernel.greater(items["business_date"], before))
     return items.filter(chosen)
 
 
 def _dated(items: pa.Table, day: date, window: Window) -> pa.Table:
     """Items whose own date falls into this step of the window; what was brought forward moved earlier."""
     entering = _entering(items, day, window)
-    return entering.filter(pc.greater_equal(entering["business_date"], window.first))
+    return entering.filter(kernel.greater_equal(entering["business_date"], window.first))
 
 
 def _day_before(day: date, window: Window) -> date | None:
@@ -188,16 +194,16 @@ def _day_before(day: date, window: Window) -> date | None:
 
 
 def _split_external(items: pa.Table, result: MatchResult) -> tuple[pa.Table, pa.Table]:
-    matched = pc.is_in(items["line_id"], value_set=result.members["line_id"].combine_chunks().drop_null())
-    return items.filter(matched), items.filter(pc.invert(matched))
+    matched = kernel.is_in(items["line_id"], value_set=result.members["line_id"].combine_chunks().drop_null())
+    return items.filter(matched), items.filter(kernel.invert(matched))
 
 
 def _split_ledger(items: pa.Table, result: MatchResult) -> tuple[pa.Table, pa.Table]:
-    members = result.members.filter(pc.equal(result.members["side"], "ledger")).select(_LEDGER_KEY)
-    places = pa.table({**{name: items[name] for name in _LEDGER_KEY}, "place": pa.array(range(items.num_rows), pa.int64())})
+    members = result.members.filter(kernel.equal(result.members["side"], "ledger")).select(_LEDGER_KEY)
+    places = items.select(_LEDGER_KEY).append_column("place", pa.array(range(items.num_rows), pa.int64()))
     taken = places.join(members, keys=_LEDGER_KEY, join_type="left semi")["place"].combine_chunks()
-    matched = pc.is_in(places["place"], value_set=taken)
-    return items.filter(matched), items.filter(pc.invert(matched))
+    matched = kernel.is_in(places["place"], value_set=taken)
+    return items.filter(matched), items.filter(kernel.invert(matched))
 
 
 def _ambiguous(result: MatchResult) -> tuple[AmbiguousCase, ...]:
@@ -216,10 +222,13 @@ def _ambiguous(result: MatchResult) -> tuple[AmbiguousCase, ...]:
 def _deliveries(
     universe: Universe, day: date
 ) -> tuple[tuple[AcceptedStatement, ...], tuple[RefusedDelivery, ...]]:
-    rows = universe.statements.filter(pc.less_equal(universe.statements["to_date"], day)).to_pylist()
+    rows = universe.statements.filter(kernel.less_equal(universe.statements["to_date"], day)).to_pylist()
     accepted = tuple(
         AcceptedStatement(
-            account=row["account"], from_date=row["from_date"], to_date=row["to_date"], sequence_no=row["sequence_no"]
+            account=row["account"],
+            from_date=row["from_date"],
+            to_date=row["to_date"],
+            sequence_no=row["sequence_no"],
         )
         for row in rows
     )
@@ -241,14 +250,14 @@ def _buckets(
     sums: dict[str, dict[tuple[str, str], int]] = {}
     counts: dict[str, dict[tuple[str, str], int]] = {}
     for side, items, keys in (("external", open_external, ["line_id"]), ("ledger", open_ledger, _LEDGER_KEY)):
-        chosen = members.filter(pc.equal(members["side"], side)).select([*keys, "class"])
+        chosen = members.filter(kernel.equal(members["side"], side)).select([*keys, "class"])
         placed = chosen.join(items.select([*keys, "account", "amount_minor"]), keys=keys, join_type="inner")
         if not chosen.num_rows == placed.num_rows == items.num_rows:
             raise ValueError(
                 f"{items.num_rows} open {side} lines, {chosen.num_rows} in exceptions, {placed.num_rows} of them open: "
                 "classification lost or doubled a line"
             )
-        bucket = pc.if_else(pc.equal(placed["class"], "timing"), "timing", "genuine")
+        bucket = kernel.if_else(kernel.equal(placed["class"], "timing"), "timing", "genuine")
         totals = placed.append_column("bucket", bucket).group_by(["account", "bucket"])
         for row in totals.aggregate([("amount_minor", "sum"), ("amount_minor", "count")]).to_pylist():
             sums.setdefault(row["account"], {})[row["bucket"], side] = row["amount_minor_sum"]
@@ -258,10 +267,10 @@ def _buckets(
 
 def _differences(result: MatchResult, matched_external: pa.Table) -> dict[str, int]:
     """Explained differences of the day's groups by account."""
-    groups = result.groups.filter(pc.not_equal(result.groups["difference_minor"], 0))
+    groups = result.groups.filter(kernel.not_equal(result.groups["difference_minor"], 0))
     if groups.num_rows == 0:
         return {}
-    members = result.members.filter(pc.equal(result.members["side"], "external"))
+    members = result.members.filter(kernel.equal(result.members["side"], "external"))
     named = (
         members.join(matched_external.select(["line_id", "account"]), keys="line_id", join_type="inner")
         .group_by("group_key")
@@ -278,20 +287,24 @@ def _sum_by_account(items: pa.Table) -> dict[str, int]:
 
 
 def _added(first: Mapping[str, int], second: Mapping[str, int]) -> dict[str, int]:
-    return {account: first.get(account, 0) + second.get(account, 0) for account in first.keys() | second.keys()}
+    return {
+        account: first.get(account, 0) + second.get(account, 0) for account in first.keys() | second.keys()
+    }
 
 
 def _count(items: pa.Table, account: str) -> int:
-    count: Any = pc.sum(pc.equal(items["account"], account)).as_py()
+    count: Any = kernel.sum(kernel.equal(items["account"], account)).as_py()
     return int(count or 0)
 
 
 def _stated(statements: pa.Table, account: str, day: date) -> StatedBalance | None:
     """The latest statement of the account up to the day that states a closing balance."""
     chosen = statements.filter(
-        pc.and_(
-            pc.and_(pc.equal(statements["account"], account), pc.less_equal(statements["to_date"], day)),
-            pc.is_valid(statements["closing_minor"]),
+        kernel.and_(
+            kernel.and_(
+                kernel.equal(statements["account"], account), kernel.less_equal(statements["to_date"], day)
+            ),
+            kernel.is_valid(statements["closing_minor"]),
         )
     )
     if chosen.num_rows == 0:
@@ -310,11 +323,15 @@ def _rests(
 
     A rest keeps the date of the day that first showed it.
     """
-    days_absent = [(row["account"], row["item_date"]) for row in gaps.select(["account", "item_date"]).to_pylist()]
+    days_absent = [
+        (row["account"], row["item_date"]) for row in gaps.select(["account", "item_date"]).to_pylist()
+    ]
     rests = []
     for proof in proofs:
         absent = [day for account, day in days_absent if account in (None, proof.account)]
-        rest = proof.unexplained_minor - _held_by_absent_files(statements, proof.account, proof.business_date, absent)
+        rest = proof.unexplained_minor - _held_by_absent_files(
+            statements, proof.account, proof.business_date, absent
+        )
         if rest:
             rests.append(
                 UnexplainedRest(
@@ -328,12 +345,16 @@ def _rests(
 
 
 def _held_by_absent_files(statements: pa.Table, account: str, day: date, absent: list[date]) -> int:
-    """Movement of the files that are absent: each jump from a closing to the next opening with an absent day between."""
+    """Movement of the files that are absent: each jump from a closing to the next opening with an absent day
+    between.
+    """
     if not absent:
         return 0
     chain = [
         row
-        for row in statements.filter(pc.equal(statements["account"], account)).sort_by("to_date").to_pylist()
+        for row in statements.filter(kernel.equal(statements["account"], account))
+        .sort_by("to_date")
+        .to_pylist()
         if row["to_date"] <= day and row["opening_minor"] is not None and row["closing_minor"] is not None
     ]
     return sum(

@@ -1,7 +1,7 @@
 """The legs between two sources: a processor's payout and a scheme's settlement, met by the bank's line.
 
-Law: a line is taken once in each leg. These groups prove that money which left one source reached the other; they say nothing of the
-ledger, whose own lines are matched in the leg ``ledger``.
+Law: a line is taken once in each leg. These groups prove that money which left one source reached the other; they say
+nothing of the ledger, whose own lines are matched in the leg ``ledger``.
 """
 
 from datetime import date
@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.compute
 
 from ledger_core.sql import copy_out
 from reconciliation.daily import book
@@ -17,6 +17,8 @@ from reconciliation.daily.universe import SQL
 from reconciliation.items import EXTERNAL_ITEM_SCHEMA
 from reconciliation.matching import match_legs
 from reconciliation.sources import LegRule, Source
+
+kernel: Any = pyarrow.compute  # its stubs do not know that kernels take plain values
 
 
 def match_leg(
@@ -26,22 +28,28 @@ def match_leg(
 
     The caller holds the locks of both sources and has made the temporary tables.
     """
-    ours = _open_in_leg(connection, source.id, rule, rule.kind, source.start_date, as_of)
+    ours = _open_in_leg(connection, source.id, rule, kind=rule.kind, start=source.start_date, as_of=as_of)
     if ours.num_rows == 0:
         return 0, 0
-    earliest = pc.min(ours["business_date"]).as_py()
-    theirs = _open_in_leg(connection, rule.with_source, rule, None, earliest, as_of)
+    earliest = kernel.min(ours["business_date"]).as_py()
+    theirs = _open_in_leg(connection, rule.with_source, rule, kind=None, start=earliest, as_of=as_of)
     result = match_legs(ours, theirs, rule)
     items = pa.concat_tables([ours, theirs]).select(["line_id", "business_date", "account"])
     members = result.members.join(items, keys="line_id", join_type="inner")
     members = members.append_column("entry_key", pa.nulls(members.num_rows, pa.string()))
     made = book.write_groups(connection, source.id, run_id, result.groups, members)
-    met = pc.is_in(ours["line_id"], value_set=result.members["line_id"].combine_chunks())
-    return made, ours.num_rows - int(pc.sum(met).as_py() or 0)
+    met = kernel.is_in(ours["line_id"], value_set=result.members["line_id"].combine_chunks())
+    return made, ours.num_rows - int(kernel.sum(met).as_py() or 0)
 
 
 def _open_in_leg(
-    connection: psycopg.Connection[Any], source_id: str, rule: LegRule, kind: str | None, start: date, as_of: date
+    connection: psycopg.Connection[Any],
+    source_id: str,
+    rule: LegRule,
+    *,
+    kind: str | None,
+    start: date,
+    as_of: date,
 ) -> pa.Table:
     wanted = {"source": source_id, "leg": rule.leg, "kind": kind, "start_date": start, "last": as_of}
     return copy_out(connection, SQL["open_in_leg"], wanted, EXTERNAL_ITEM_SCHEMA)

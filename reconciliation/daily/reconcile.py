@@ -1,7 +1,7 @@
 """The door: reconcile one source up to a business date, in one transaction, under the source's lock.
 
-Law: either everything a run found is there or nothing is; a second run of the same source waits or says so; a run with nothing new
-writes nothing. The clock, the actor and the version of the code come in from the shell.
+Law: either everything a run found is there or nothing is; a second run of the same source waits or says so; a run
+with nothing new writes nothing. The clock, the actor and the version of the code come in from the shell.
 """
 
 from collections import Counter
@@ -82,7 +82,9 @@ def reconcile(
     legs = [match_leg(connection, source, rule, as_of=as_of, run_id=run_id) for rule in source.legs]
     legs_made = sum(count for count, _ in legs)
     if window is None and legs_made == 0:
-        return RunOutcome(source_id=source.id, as_of=as_of, run_id=None, window=None, waiting_in_legs=_waiting(legs))
+        return RunOutcome(
+            source_id=source.id, as_of=as_of, run_id=None, window=None, waiting_in_legs=_waiting(legs)
+        )
     book.write_run(
         connection,
         {
@@ -120,7 +122,12 @@ def _window(
     done_to, since = (row[0], row[1]) if row else (None, None)
     changed: list[date] = []
     if since is not None:
-        wanted = {"source": source.id, "since": since, "done_to": done_to, "accounts": list(source.ledger_accounts)}
+        wanted = {
+            "source": source.id,
+            "since": since,
+            "done_to": done_to,
+            "accounts": list(source.ledger_accounts),
+        }
         external = _one(connection, "days_changed", wanted)
         effective_at = _one(connection, "ledger_changed", wanted)
         if external is not None:
@@ -139,7 +146,11 @@ def _window(
 
 
 def _fold(
-    connection: psycopg.Connection[Any], source: Source, calendar: BusinessCalendar, window: Window, snapshot: str
+    connection: psycopg.Connection[Any],
+    source: Source,
+    calendar: BusinessCalendar,
+    window: Window,
+    snapshot: str,
 ) -> list[DayOutcome]:
     universe = read_universe(connection, source, calendar, window, snapshot)
     state, outcomes = first_state(universe), []
@@ -151,14 +162,20 @@ def _fold(
             window=window,
             source=source,
             calendar=calendar,
-            taken=lambda external, ledger: read_taken(connection, source, calendar, window, external, ledger),
+            taken=lambda external, ledger: read_taken(
+                connection, source, calendar, window, open_external=external, open_ledger=ledger
+            ),
         )
         outcomes.append(outcome)
     return outcomes
 
 
 def _write(
-    connection: psycopg.Connection[Any], source: Source, run_id: int, window: Window, outcomes: Sequence[DayOutcome]
+    connection: psycopg.Connection[Any],
+    source: Source,
+    run_id: int,
+    window: Window,
+    outcomes: Sequence[DayOutcome],
 ) -> tuple[int, int]:
     revoked, kept = book.revoke_stale(connection, source.id, first=window.first, found=outcomes)
     made = 0
@@ -168,7 +185,9 @@ def _write(
         if outcome.day in window.news:
             found = outcome.classified
             book.write_exceptions(connection, source.id, outcome.day, found.exceptions, found.members)
-    book.write_proofs(connection, source.id, run_id, (proof for outcome in outcomes for proof in outcome.proofs))
+    book.write_proofs(
+        connection, source.id, run_id, (proof for outcome in outcomes for proof in outcome.proofs)
+    )
     return made, revoked
 
 

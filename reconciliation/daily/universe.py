@@ -20,25 +20,25 @@ from reconciliation.sources import Source
 
 SQL: Final = queries(Path(__file__).with_name("queries.sql"))
 
-_LEDGER_READ_SCHEMA: Final = pa.schema(
-    [
-        field if field.name != "business_date" else pa.field("effective_at", pa.timestamp("us", tz="UTC"), nullable=False)
-        for field in LEDGER_ITEM_SCHEMA
-    ]
-)
+_LEDGER_READ_FIELDS: Final[list[Any]] = [
+    field
+    if field.name != "business_date"
+    else pa.field("effective_at", pa.timestamp("us", tz="UTC"), nullable=False)
+    for field in LEDGER_ITEM_SCHEMA
+]
+_LEDGER_READ_SCHEMA: Final = pa.schema(_LEDGER_READ_FIELDS)
 _END_OF_DAY: Final = time(23, 59, 59)
 
-STATEMENT_SCHEMA: Final = pa.schema(
-    [
-        pa.field("account", pa.string(), nullable=False),
-        pa.field("asset", pa.string(), nullable=False),
-        pa.field("from_date", pa.date32(), nullable=False),
-        pa.field("to_date", pa.date32(), nullable=False),
-        pa.field("sequence_no", pa.int64()),
-        pa.field("opening_minor", pa.int64()),
-        pa.field("closing_minor", pa.int64()),
-    ]
-)
+_STATEMENT_FIELDS: Final[list[Any]] = [
+    pa.field("account", pa.string(), nullable=False),
+    pa.field("asset", pa.string(), nullable=False),
+    pa.field("from_date", pa.date32(), nullable=False),
+    pa.field("to_date", pa.date32(), nullable=False),
+    pa.field("sequence_no", pa.int64()),
+    pa.field("opening_minor", pa.int64()),
+    pa.field("closing_minor", pa.int64()),
+]
+STATEMENT_SCHEMA: Final = pa.schema(_STATEMENT_FIELDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +55,8 @@ class Refusal:
 class Universe:
     """All that the fold needs, read at one snapshot.
 
-    ``external`` and ``ledger`` hold the items of the window and what was open before it. ``ledger_balances`` is keyed by
-    (account, day); ``external_before``, ``differences_before`` and ``ledger_start`` by account.
+    ``external`` and ``ledger`` hold the items of the window and what was open before it. ``ledger_balances`` is keyed
+    by (account, day); ``external_before``, ``differences_before`` and ``ledger_start`` by account.
     """
 
     snapshot: str
@@ -89,7 +89,11 @@ def end_of_business_day(day: date, source: Source, calendar: BusinessCalendar) -
 
 
 def read_universe(
-    connection: psycopg.Connection[Any], source: Source, calendar: BusinessCalendar, window: Window, snapshot: str
+    connection: psycopg.Connection[Any],
+    source: Source,
+    calendar: BusinessCalendar,
+    window: Window,
+    snapshot: str,
 ) -> Universe:
     """Read everything the window needs. The caller holds the source's lock, so deliveries stand still meanwhile."""
     start_end = end_of_business_day(source.start_date - timedelta(days=1), source, calendar)
@@ -107,7 +111,9 @@ def read_universe(
     ledger = _ledger(connection, "open_ledger", wanted, source, calendar)
     withdrawn = _external(connection, "withdrawn", wanted)
     days = (source.start_date - timedelta(days=1), *window.days)
-    balances = _ledger_balances(connection, wanted, [end_of_business_day(day, source, calendar) for day in days])
+    balances = _ledger_balances(
+        connection, wanted, [end_of_business_day(day, source, calendar) for day in days]
+    )
     return Universe(
         snapshot=snapshot,
         external=external,
@@ -139,11 +145,12 @@ def read_taken(
     source: Source,
     calendar: BusinessCalendar,
     window: Window,
+    *,
     open_external: pa.Table,
     open_ledger: pa.Table,
 ) -> tuple[pa.Table, pa.Table]:
     """Items matched before the window that share an identifying reference with an open one, on both sides."""
-    references = pa.chunked_array(
+    references: Any = pa.chunked_array(
         [
             *(open_external.column(pair.external).unique() for pair in source.match.references),
             *(open_ledger.column(pair.ledger).unique() for pair in source.match.references),
@@ -164,11 +171,17 @@ def _external(connection: psycopg.Connection[Any], query: str, wanted: Mapping[s
 
 
 def _ledger(
-    connection: psycopg.Connection[Any], query: str, wanted: Mapping[str, Any], source: Source, calendar: BusinessCalendar
+    connection: psycopg.Connection[Any],
+    query: str,
+    wanted: Mapping[str, Any],
+    source: Source,
+    calendar: BusinessCalendar,
 ) -> pa.Table:
     rows = copy_out(connection, SQL[query], wanted, _LEDGER_READ_SCHEMA)
     place = rows.schema.get_field_index("effective_at")
-    dates = business_date_of(rows.column("effective_at"), zone=source.zone, cut_off=source.cut_off, calendar=calendar)
+    dates = business_date_of(
+        rows.column("effective_at"), zone=source.zone, cut_off=source.cut_off, calendar=calendar
+    )
     return rows.set_column(place, LEDGER_ITEM_SCHEMA.field("business_date"), dates).cast(LEDGER_ITEM_SCHEMA)
 
 

@@ -10,8 +10,8 @@ from reconciliation.classification.calendars import BusinessCalendar
 class Window:
     """The days of a run. Groups dated ``first`` or later are computed anew; ``days`` are the steps, in order.
 
-    ``news`` are those whose exceptions are written: days nobody had reached before, and the last one. A day that is computed
-    again keeps the story its exceptions had; what a late file settles is settled on the day that knew.
+    ``news`` are those whose exceptions are written: days nobody had reached before, and the last one. A day that is
+    computed again keeps the story its exceptions had; what a late file settles is settled on the day that knew.
     """
 
     first: date
@@ -20,7 +20,9 @@ class Window:
 
     @property
     def news(self) -> tuple[date, ...]:
-        return tuple(day for day in self.days if day == self.last or self.done_to is None or day > self.done_to)
+        return tuple(
+            day for day in self.days if day == self.last or self.done_to is None or day > self.done_to
+        )
 
     @property
     def last(self) -> date:
@@ -28,13 +30,18 @@ class Window:
 
 
 def window_of(
-    *, start_date: date, as_of: date, done_to: date | None, changed_from: date | None, calendar: BusinessCalendar
+    *,
+    start_date: date,
+    as_of: date,
+    done_to: date | None,
+    changed_from: date | None,
+    calendar: BusinessCalendar,
 ) -> Window | None:
     """The window of a run up to ``as_of``; None when everything up to there is done and nothing changed.
 
-    ``done_to`` is the last business date that any run reached, ``changed_from`` the earliest business date of whatever came
-    since. A change before ``done_to`` folds all days up to ``done_to`` again, also when ``as_of`` is earlier: a
-    corrected day must not leave later days resting on what it was before.
+    ``done_to`` is the last business date that any run reached, ``changed_from`` the earliest business date of
+    whatever came since. A change before ``done_to`` folds all days up to ``done_to`` again, also when ``as_of`` is
+    earlier: a corrected day must not leave later days resting on what it was before.
     """
     if as_of < start_date:
         return None

@@ -1,52 +1,53 @@
 """The bridge from the ledger's balance to the source's, for one account on one business day. Pure.
 
-    closing of the source = ledger balance + open external lines - open ledger lines + allocation differences + unexplained
+    closing of the source = ledger balance + open external lines - open ledger lines + allocation differences +
+    unexplained
 
 Open lines are told apart as timing and genuine. ``unexplained`` is what is left when all else is known: zero, or a
-balance break. Where the source states no balances, the closing is derived from the ledger's balance at the start plus all
-lines since, and the bridge proves that nothing was lost in between, not that the source agrees.
+balance break. Where the source states no balances, the closing is derived from the ledger's balance at the start plus
+all lines since, and the bridge proves that nothing was lost in between, not that the source agrees.
 
-Worked example: a bank states 1 000.00, the ledger says 1 250.00; a payout of 300.00 that the ledger booked is under way and a
-bank fee of 50.00 is not booked yet: 1 000.00 = 1 250.00 + (-50.00) - 300.00 + 100.00 unexplained, which is a break.
+Worked example: a bank states 1 000.00, the ledger says 1 250.00; a payout of 300.00 that the ledger booked is under
+way and a bank fee of 50.00 is not booked yet: 1 000.00 = 1 250.00 + (-50.00) - 300.00 + 100.00 unexplained, which is
+a break.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import pyarrow as pa
 
 Basis = Literal["stated", "carried", "derived"]
 
-PROOF_SCHEMA: Final = pa.schema(
-    [
-        pa.field("account", pa.string(), nullable=False),
-        pa.field("asset", pa.string(), nullable=False),
-        pa.field("business_date", pa.date32(), nullable=False),
-        pa.field("basis", pa.string(), nullable=False),
-        *[
-            pa.field(name, pa.int64(), nullable=False)
-            for name in (
-                "opening_minor",
-                "movement_minor",
-                "closing_minor",
-                "ledger_minor",
-                "timing_external_minor",
-                "timing_ledger_minor",
-                "genuine_external_minor",
-                "genuine_ledger_minor",
-                "allocation_difference_minor",
-                "unexplained_minor",
-                "matched_count",
-                "timing_count",
-                "genuine_count",
-                "excluded_count",
-                "line_count",
-            )
-        ],
-    ]
-)
+_PROOF_FIELDS: Final[list[Any]] = [
+    pa.field("account", pa.string(), nullable=False),
+    pa.field("asset", pa.string(), nullable=False),
+    pa.field("business_date", pa.date32(), nullable=False),
+    pa.field("basis", pa.string(), nullable=False),
+    *[
+        pa.field(name, pa.int64(), nullable=False)
+        for name in (
+            "opening_minor",
+            "movement_minor",
+            "closing_minor",
+            "ledger_minor",
+            "timing_external_minor",
+            "timing_ledger_minor",
+            "genuine_external_minor",
+            "genuine_ledger_minor",
+            "allocation_difference_minor",
+            "unexplained_minor",
+            "matched_count",
+            "timing_count",
+            "genuine_count",
+            "excluded_count",
+            "line_count",
+        )
+    ],
+]
+PROOF_SCHEMA: Final = pa.schema(_PROOF_FIELDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,9 +63,10 @@ class StatedBalance:
 class AccountDay:
     """Everything the bridge of one account and day is made of, in minor units of ``asset``.
 
-    ``external_minor`` is the sum of all external lines since the source's start, ``ledger_start_minor`` the ledger's balance
-    there. ``open_minor`` and ``open_count`` are keyed by (class bucket, side): ("timing" | "genuine", "external" | "ledger").
-    ``line_count`` counts the lines in play independently: those brought forward plus those of the day.
+    ``external_minor`` is the sum of all external lines since the source's start, ``ledger_start_minor`` the ledger's
+    balance there. ``open_minor`` and ``open_count`` are keyed by (class bucket, side): ("timing" | "genuine",
+    "external" | "ledger"). ``line_count`` counts the lines in play independently: those brought forward plus those of
+    the day.
     """
 
     account: str
@@ -134,8 +136,14 @@ class Proof:
 def prove(day: AccountDay) -> Proof:
     """The bridge of one account and day."""
     basis, opening_minor, closing_minor = _balances(day)
-    timing_external, timing_ledger = day.open_minor.get(("timing", "external"), 0), day.open_minor.get(("timing", "ledger"), 0)
-    genuine_external, genuine_ledger = day.open_minor.get(("genuine", "external"), 0), day.open_minor.get(("genuine", "ledger"), 0)
+    timing_external, timing_ledger = (
+        day.open_minor.get(("timing", "external"), 0),
+        day.open_minor.get(("timing", "ledger"), 0),
+    )
+    genuine_external, genuine_ledger = (
+        day.open_minor.get(("genuine", "external"), 0),
+        day.open_minor.get(("genuine", "ledger"), 0),
+    )
     explained = (
         day.ledger_minor
         + timing_external
@@ -178,10 +186,14 @@ def _balances(day: AccountDay) -> tuple[Basis, int, int]:
         return "carried", stated.closing_minor, stated.closing_minor
     opening = stated.opening_minor
     if opening is None:
-        opening = day.previous_closing_minor if day.previous_closing_minor is not None else stated.closing_minor
+        opening = (
+            day.previous_closing_minor if day.previous_closing_minor is not None else stated.closing_minor
+        )
     return "stated", opening, stated.closing_minor
 
 
 def proof_table(proofs: list[Proof]) -> pa.Table:
     """Proofs as ``PROOF_SCHEMA``."""
-    return pa.table({name: [getattr(proof, name) for proof in proofs] for name in PROOF_SCHEMA.names}, schema=PROOF_SCHEMA)
+    return pa.table(
+        {name: [getattr(proof, name) for proof in proofs] for name in PROOF_SCHEMA.names}, schema=PROOF_SCHEMA
+    )

@@ -35,7 +35,9 @@ class OpenExceptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceDay:
-    """What is known of a source's business day. ``matched_by_pass`` counts the day's external lines; "open" for the rest."""
+    """What is known of a source's business day. ``matched_by_pass`` counts the day's external lines; "open" for the
+    rest.
+    """
 
     source_id: str
     day: date
@@ -65,7 +67,9 @@ class SourceDay:
         """Accounts whose bridge leaves a rest."""
         return sum(not proof.tied_out for proof in self.proofs)
 
-    def count(self, *, exception_class: str | None = None, at_least: str = "info", kind: str | None = None) -> int:
+    def count(
+        self, *, exception_class: str | None = None, at_least: str = "info", kind: str | None = None
+    ) -> int:
         """Open exceptions, by class, kind and least severity."""
         floor = SEVERITIES.index(at_least)
         return sum(
@@ -88,7 +92,12 @@ class SourceDay:
 def read_source_day(connection: psycopg.Connection[Any], source: Source, day: date) -> SourceDay:
     """The day as the books stand now; exceptions are those open now, proofs the latest of that day."""
     calendar = BusinessCalendar.of(source.calendars)
-    wanted = {"source": source.id, "day": day, "after": _business_day_before(day, calendar), "start_date": source.start_date}
+    wanted = {
+        "source": source.id,
+        "day": day,
+        "after": _business_day_before(day, calendar),
+        "start_date": source.start_date,
+    }
     with connection.cursor(row_factory=dict_row) as cursor:
 
         def rows(name: str) -> Sequence[dict[str, Any]]:
@@ -98,7 +107,9 @@ def read_source_day(connection: psycopg.Connection[Any], source: Source, day: da
             source_id=source.id,
             day=day,
             files=tuple(rows("files")),
-            matched_by_pass={row["match_pass"] or "open": row["line_count"] for row in rows("matched_by_pass")},
+            matched_by_pass={
+                row["match_pass"] or "open": row["line_count"] for row in rows("matched_by_pass")
+            },
             exceptions=tuple(
                 OpenExceptions(
                     exception_class=row["class"],
@@ -113,6 +124,17 @@ def read_source_day(connection: psycopg.Connection[Any], source: Source, day: da
             proofs=tuple(Proof(**row) for row in rows("proofs")),
             alert_count=rows("alerts")[0]["count"],
         )
+
+
+def read_missing_files(connection: psycopg.Connection[Any], source: Source, day: date) -> tuple[str, ...]:
+    """What has no file for a business day: ledger accounts, or the source's id where one file serves all accounts."""
+    if source.files.days == "none":
+        return ()
+    rows = connection.execute(SQL["accounts_covered"], {"source": source.id, "day": day}).fetchall()
+    covered = {account for (account,) in rows}
+    if source.files.per == "source":
+        return () if covered else (source.id,)
+    return tuple(account for account in source.ledger_accounts if account not in covered)
 
 
 def _business_day_before(day: date, calendar: BusinessCalendar) -> date:

@@ -49,7 +49,8 @@ def day_as_value(day: SourceDay) -> dict[str, Any]:
             for group in day.exceptions
         ],
         "proofs": [
-            {name: _plain(getattr(proof, name)) for name in Proof.__dataclass_fields__} for proof in day.proofs
+            {name: _plain(getattr(proof, name)) for name in Proof.__dataclass_fields__}
+            for proof in day.proofs
         ],
         "alerts": day.alert_count,
     }
@@ -58,7 +59,9 @@ def day_as_value(day: SourceDay) -> dict[str, Any]:
 def day_as_text(day: SourceDay) -> str:
     """The day in a few lines for a terminal."""
     lines = [f"{day.source_id} {day.day}"]
-    lines += [f"  file {file['file_name']}: {file['outcome']}{_because(file)}" for file in day.files] or ["  no file"]
+    lines += [f"  file {file['file_name']}: {file['outcome']}{_because(file)}" for file in day.files] or [
+        "  no file"
+    ]
     lines.append(f"  lines {day.line_count:,}, matched {_share(day)}: {_passes(day)}")
     lines += [f"  open {line}" for line in _open_in_words(day)] or ["  nothing open"]
     lines += [f"  {_proof_in_words(proof)}" for proof in day.proofs]
@@ -70,7 +73,10 @@ def day_as_html(day: SourceDay) -> str:
     """The day as a self-contained page: each account's bridge, and what is open. Every text is escaped."""
     bridges = "".join(_bridge_as_html(proof) for proof in day.proofs) or "<p>No balances were proved.</p>"
     opened = "".join(f"<li>{escape(line)}</li>" for line in _open_in_words(day)) or "<li>nothing</li>"
-    files = "".join(f"<li>{escape(file['file_name'] + ': ' + file['outcome'] + _because(file))}</li>" for file in day.files)
+    files = "".join(
+        f"<li>{escape(file['file_name'] + ': ' + file['outcome'] + _because(file))}</li>"
+        for file in day.files
+    )
     return (
         f"<!doctype html><html lang='en'><meta charset='utf-8'><title>{escape(day.source_id)} {day.day}</title>"
         f"<h1>Reconciliation statement: {escape(day.source_id)}, {day.day}</h1>"
@@ -100,9 +106,12 @@ def _bridge_as_html(proof: Proof) -> str:
 
 
 def _proof_in_words(proof: Proof) -> str:
-    state = "tied out" if proof.tied_out else f"NOT tied out, unexplained {_amount(proof, 'unexplained_minor')}"
+    state = (
+        "tied out" if proof.tied_out else f"NOT tied out, unexplained {_amount(proof, 'unexplained_minor')}"
+    )
     return (
-        f"{proof.account}: source {_amount(proof, 'closing_minor')} ({proof.basis}), ledger {_amount(proof, 'ledger_minor')}, "
+        f"{proof.account}: source {_amount(proof, 'closing_minor')} ({proof.basis}), "
+        f"ledger {_amount(proof, 'ledger_minor')}, "
         f"timing {_open_amount(proof, 'timing')}, genuine {_open_amount(proof, 'genuine')}: {state}"
     )
 
@@ -110,7 +119,11 @@ def _proof_in_words(proof: Proof) -> str:
 def _open_in_words(day: SourceDay) -> list[str]:
     return [
         f"{group.exception_class} {group.kind} ({group.severity}): {group.item_count:,}"
-        + (f", {format_minor(group.amount_minor, exponent_of(group.asset))} {group.asset}" if group.asset else "")
+        + (
+            f", {format_minor(group.amount_minor, exponent_of(group.asset))} {group.asset}"
+            if group.asset
+            else ""
+        )
         for group in day.exceptions
     ]
 
@@ -134,7 +147,8 @@ def _because(file: Any) -> str:
 def _refusal(file: Any) -> str | None:
     if file["refusal_code"] is None:
         return None
-    return f"{file['refusal_place']}: expected {file['refusal_expected']}, found {file['refusal_found']}. {file['refusal_remedy']}"
+    found = f"expected {file['refusal_expected']}, found {file['refusal_found']}"
+    return f"{file['refusal_place']}: {found}. {file['refusal_remedy']}"
 
 
 def _amount(proof: Proof, name: str, sign: int = 1) -> str:

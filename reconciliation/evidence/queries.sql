@@ -37,6 +37,12 @@ FROM recon.balance_proof_v1 AS p
 WHERE p.source = %(source)s AND p.business_date = %(day)s
 ORDER BY p.account
 
+-- name: accounts_covered
+-- Accounts with a statement that covers a day.
+SELECT DISTINCT s.account
+FROM recon.statement_v1 AS s
+WHERE s.source_id = %(source)s AND %(day)s BETWEEN s.from_date AND s.to_date
+
 -- name: alerts
 SELECT count(*) FROM recon.alert AS a WHERE a.source_id = %(source)s AND a.business_date = %(day)s
 

@@ -13,31 +13,32 @@ import pyarrow as pa
 
 from reconciliation.vocabulary import REFERENCE_COLUMNS
 
-LINE_SCHEMA: Final = pa.schema(
-    [
-        pa.field("statement_no", pa.int32(), nullable=False),  # index into ParsedDelivery.statements
-        pa.field("record_no", pa.int64(), nullable=False),  # 1-based record, row or entry number in the file
-        pa.field("native_id", pa.string()),  # the source's own stable id of the movement, if it has one
-        pa.field("booking_date", pa.date32(), nullable=False),  # local date as written, never shifted by zone
-        pa.field("value_date", pa.date32()),
-        pa.field("event_at", pa.timestamp("us", tz="UTC")),  # instant of the customer event, where stated
-        pa.field("amount_minor", pa.int64(), nullable=False),  # net effect on our balance; positive raises it
-        pa.field("asset", pa.string(), nullable=False),  # ISO 4217 code, upper case
-        pa.field("fee_minor", pa.int64(), nullable=False),  # kept back from gross; gross = amount_minor + fee_minor
-        pa.field("original_amount_minor", pa.int64()),  # what the customer paid, in original_asset, same sign
-        pa.field("original_asset", pa.string()),
-        pa.field("fx_rate", pa.string()),  # exact decimal text as the source states it
-        *[pa.field(name, pa.string()) for name in REFERENCE_COLUMNS],
-        pa.field("batch_ref", pa.string()),  # declared group: payment batch, clearing file id
-        pa.field("counterparty", pa.string()),
-        pa.field("text", pa.string()),  # remittance or description, card numbers masked
-        pa.field("kind", pa.string(), nullable=False),  # one of vocabulary.LINE_KINDS
-        pa.field("type_code", pa.string()),  # the standard's own type, as evidence
-        pa.field("reversal", pa.bool_(), nullable=False),  # the source's own mark; the sign is already settled
-        pa.field("card_token", pa.string()),  # keyed token of the card number
-        pa.field("card_truncated", pa.string()),  # first six, last four
-    ]
-)
+_LINE_FIELDS: Final[list[Any]] = [
+    pa.field("statement_no", pa.int32(), nullable=False),  # index into ParsedDelivery.statements
+    pa.field("record_no", pa.int64(), nullable=False),  # 1-based record, row or entry number in the file
+    pa.field("native_id", pa.string()),  # the source's own stable id of the movement, if it has one
+    pa.field("booking_date", pa.date32(), nullable=False),  # local date as written, never shifted by zone
+    pa.field("value_date", pa.date32()),
+    pa.field("event_at", pa.timestamp("us", tz="UTC")),  # instant of the customer event, where stated
+    pa.field("amount_minor", pa.int64(), nullable=False),  # net effect on our balance; positive raises it
+    pa.field("asset", pa.string(), nullable=False),  # ISO 4217 code, upper case
+    pa.field(
+        "fee_minor", pa.int64(), nullable=False
+    ),  # kept back from gross; gross = amount_minor + fee_minor
+    pa.field("original_amount_minor", pa.int64()),  # what the customer paid, in original_asset, same sign
+    pa.field("original_asset", pa.string()),
+    pa.field("fx_rate", pa.string()),  # exact decimal text as the source states it
+    *[pa.field(name, pa.string()) for name in REFERENCE_COLUMNS],
+    pa.field("batch_ref", pa.string()),  # declared group: payment batch, clearing file id
+    pa.field("counterparty", pa.string()),
+    pa.field("text", pa.string()),  # remittance or description, card numbers masked
+    pa.field("kind", pa.string(), nullable=False),  # one of vocabulary.LINE_KINDS
+    pa.field("type_code", pa.string()),  # the standard's own type, as evidence
+    pa.field("reversal", pa.bool_(), nullable=False),  # the source's own mark; the sign is already settled
+    pa.field("card_token", pa.string()),  # keyed token of the card number
+    pa.field("card_truncated", pa.string()),  # first six, last four
+]
+LINE_SCHEMA: Final = pa.schema(_LINE_FIELDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +131,9 @@ class LineCollector:
         self._batches: list[pa.RecordBatch] = []
 
     def add(self, **values: Any) -> None:
-        """Add one line; columns left out are null (``fee_minor`` 0, ``reversal`` false). Unknown names raise KeyError."""
+        """Add one line; columns left out are null (``fee_minor`` 0, ``reversal`` false). Unknown names raise
+        KeyError.
+        """
         values.setdefault("fee_minor", 0)
         values.setdefault("reversal", False)
         unknown = values.keys() - self._columns.keys()
@@ -149,7 +152,7 @@ class LineCollector:
     def _flush(self) -> None:
         if not self._columns["record_no"]:
             return
-        arrays: Sequence[pa.Array] = [
+        arrays: Sequence[pa.Array[Any]] = [
             pa.array(self._columns[column.name], type=column.type) for column in LINE_SCHEMA
         ]
         self._batches.append(pa.RecordBatch.from_arrays(arrays, schema=LINE_SCHEMA))
