@@ -273,3 +273,15 @@ def test_a_crowd_under_the_literal_reference_is_not_resolved_by_a_likeness() -> 
 def test_a_reference_that_everybody_writes_identifies_nobody() -> None:
     found = kinds(decide([line(1, 500, "NOTPROVIDED")], [entry(1, 490, "NOTPROVIDED")]))
     assert found == [("missing_at_source", ["E1/1"]), ("missing_in_ledger", ["L1"])]
+
+
+def test_an_entry_that_books_money_taken_back_never_meets_a_payment_of_the_other_direction() -> None:
+    found = kinds(decide([line(1, 500, "ARN-1")], [entry(1, -500, "ARN-1", kind="chargeback")]))
+    assert found == [("missing_at_source", ["E1/1"]), ("missing_in_ledger", ["L1"])]
+
+
+def test_a_reference_on_more_than_twenty_lines_identifies_nobody() -> None:
+    crowd = [line(number, -500, "ARN-1", kind="chargeback") for number in range(2, 22)]
+    sale, booked = line(1, 500, "ARN-1", kind="presentment"), entry(1, 490, "ARN-1")
+    assert dict(kinds(decide([sale, *crowd[1:]], [booked]))).get("amount_mismatch") == ["E1/1", "L1"]
+    assert "amount_mismatch" not in dict(kinds(decide([sale, *crowd], [booked])))

@@ -4,7 +4,7 @@ import random
 from datetime import date, timedelta
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciliation.classification import AmbiguousCase, Classified
@@ -140,6 +140,7 @@ def written(classified: Classified) -> tuple[list[Item], list[Item]]:
     return classified.exceptions.to_pylist(), classified.members.to_pylist()
 
 
+@settings(max_examples=40)
 @given(day=days())
 def test_every_open_item_is_in_exactly_one_exception(day: dict[str, Any]) -> None:
     rows = all_of(decide(**day))
@@ -148,6 +149,7 @@ def test_every_open_item_is_in_exactly_one_exception(day: dict[str, Any]) -> Non
     assert all(row["members"] for row in rows)
 
 
+@settings(max_examples=40)
 @given(day=days())
 def test_differences_add_up_to_what_is_open(day: dict[str, Any]) -> None:
     items = {SlowReading.name(item): item for item in (*day["lines"], *day["entries"])}
@@ -159,6 +161,7 @@ def test_differences_add_up_to_what_is_open(day: dict[str, Any]) -> None:
         assert row["difference_minor"] == open_minor
 
 
+@settings(max_examples=40)
 @given(day=days(), seed=st.integers(0, 1_000))
 def test_the_order_of_the_items_changes_nothing(day: dict[str, Any], seed: int) -> None:
     chance = random.Random(seed)
@@ -178,6 +181,7 @@ def test_every_kind_agrees_with_a_slow_reading_of_the_precedence(day: dict[str, 
     assert {frozenset(row["members"]): row["kind"] for row in all_of(decide(**day))} == slow.kinds
 
 
+@settings(max_examples=40)
 @given(day=days())
 def test_timing_is_only_information_and_only_of_what_may_still_come(day: dict[str, Any]) -> None:
     for row in all_of(decide(**day)):
