@@ -5,7 +5,8 @@
 -- balances stands for itself (banks use ids again on other days), all other statements of a source share scope -1.
 
 -- name: make_tables
-DROP TABLE IF EXISTS pg_temp.told_statement, pg_temp.told_line, pg_temp.told_key, pg_temp.known_statement, pg_temp.known_line;
+DROP TABLE IF EXISTS pg_temp.told_statement, pg_temp.told_line, pg_temp.told_key, pg_temp.known_statement, pg_temp.known_line,
+    pg_temp.written_line;
 CREATE TEMP TABLE told_statement (
     statement_no     integer PRIMARY KEY,
     account          text NOT NULL,
@@ -54,6 +55,12 @@ CREATE TEMP TABLE told_line (
     card_token            text,
     card_truncated        text
 ) ON COMMIT DROP
+
+-- name: make_written
+CREATE TEMP TABLE written_line (line_id bigint NOT NULL, line_key text NOT NULL) ON COMMIT DROP
+
+-- name: analyze_written
+ANALYZE pg_temp.written_line
 
 -- name: put_statements
 INSERT INTO pg_temp.told_statement (statement_no, account, external_account, statement_ref, asset, sequence_no, from_date, to_date,
@@ -310,6 +317,7 @@ WHERE k.statement_no IS NULL
 ORDER BY t.statement_no
 
 -- name: write_lines
+WITH written AS (
 INSERT INTO recon.line (source_id, line_key, native_id, version, statement_id, record_no, account, booking_date, value_date, event_at,
     amount_minor, asset, fee_minor, original_amount_minor, original_asset, fx_rate, ref_end_to_end, ref_uetr, ref_servicer,
     ref_psp, ref_merchant, ref_payout, ref_arn, ref_rrn, ref_auth_code, batch_ref, counterparty, text, kind, type_code,
@@ -324,6 +332,13 @@ JOIN pg_temp.told_statement AS t ON t.statement_no = l.statement_no
 JOIN recon.statement AS s ON s.delivery_id = %(delivery_id)s AND s.account = t.account AND s.statement_ref = t.statement_ref AND s.to_date = t.to_date
 WHERE k.change <> 'unchanged'
 ORDER BY l.position
+RETURNING line_id, line_key
+)
+INSERT INTO pg_temp.written_line (line_id, line_key)
+SELECT w.line_id, w.line_key FROM written AS w
+
+-- name: refresh_statistics
+SELECT recon.refresh_line_statistics()
 
 -- name: write_closures
 INSERT INTO recon.line_closure (line_id, delivery_id, reason)
@@ -342,7 +357,8 @@ FROM (
     SELECT t.statement_no, t.movement_minor, t.line_count, coalesce(sum(l.amount_minor), 0) AS found_minor, count(l.line_id) AS found_count
     FROM pg_temp.told_statement AS t
     LEFT JOIN pg_temp.told_key AS k ON k.statement_no = t.statement_no
-    LEFT JOIN recon.line AS l ON l.source_id = %(source_id)s AND l.line_key = k.line_key AND l.account = t.account
+    LEFT JOIN pg_temp.written_line AS w ON w.line_key = k.line_key AND k.change <> 'unchanged'
+    LEFT JOIN recon.line AS l ON l.line_id = CASE WHEN k.change = 'unchanged' THEN k.known_line_id ELSE w.line_id END AND l.account = t.account
         AND NOT EXISTS (SELECT FROM recon.line_closure AS c WHERE c.line_id = l.line_id)
     GROUP BY t.statement_no
     UNION ALL

@@ -22,6 +22,7 @@ Connection = psycopg.Connection[Any]
 Outcome = Literal["accepted", "redelivered", "corrected", "rejected"]
 
 PAIRINGS: Final = ("same", "reference", "renumbered", "changed")
+MANY_LINES: Final = 1_000  # fewer cannot mislead the planner by much
 QUALIFIERS: Final = ("nothing", "statement", "everything")
 
 _QUERIES: Final = queries(Path(__file__).with_name("load.sql"))
@@ -137,7 +138,11 @@ def write(
         RefusedFile: it does not; the caller rolls back.
     """
     run(connection, "write_statements", source_id=source_id, delivery_id=delivery_id)
-    run(connection, "write_lines", source_id=source_id, delivery_id=delivery_id)
+    run(connection, "make_written")
+    written = run(connection, "write_lines", source_id=source_id, delivery_id=delivery_id).rowcount
+    run(connection, "analyze_written")
+    if written >= MANY_LINES:
+        run(connection, "refresh_statistics")
     run(connection, "write_closures", delivery_id=delivery_id)
     wrong = run(connection, "find_unproved_statement", source_id=source_id).fetchone()
     _refuse_sum(wrong, statements, "its lines in the store")

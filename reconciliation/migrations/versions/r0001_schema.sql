@@ -640,6 +640,15 @@ BEGIN
 END
 $$;
 
+-- Tells the planner about lines that were written in this transaction. Without it, the first large files of a new source are
+-- planned as if the source had no line, which is quadratic, until the server's own housekeeping comes by.
+CREATE FUNCTION recon.refresh_line_statistics() RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    ANALYZE recon.line;
+END
+$$;
+
 CREATE FUNCTION recon.take_exception(taken_id bigint, taken_by text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -698,6 +707,7 @@ GRANT UPDATE (as_of, class, kind, severity, status, side, line_key, line_id, ent
     asset, item_date, due_on, expected_clear_on, age_business_days, cleared_by_group, cleared_on, factors, version)
     ON recon.exception TO tieout_matcher;
 GRANT INSERT, DELETE ON recon.exception_member TO tieout_matcher;
+GRANT EXECUTE ON FUNCTION recon.refresh_line_statistics() TO tieout_intake;
 GRANT EXECUTE ON FUNCTION recon.exception_facts(recon.exception) TO tieout_matcher, tieout_analyst, tieout_auditor;
 GRANT EXECUTE ON FUNCTION recon.reject_match(bigint, text, text), recon.take_exception(bigint, text),
     recon.comment_exception(bigint, text, text) TO tieout_analyst;
