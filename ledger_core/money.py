@@ -20,8 +20,8 @@ _MAX_TEXT_LENGTH: Final = (
     40  # 19 digits, sign, mark and leading or trailing zeros; longer text is not an amount
 )
 
-# ISO 4217:2015, list one (maintenance agency SIX), amendments up to 180 (2025). Funds codes are included;
-# metals and testing codes have no minor unit there and so none here.
+# ISO 4217:2015, list one (maintenance agency SIX), as known in 2025; not compared with the agency's own file. Funds
+# codes are included; metals and testing codes have no minor unit there and so none here.
 _TWO_DIGITS: Final = """
 AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF CHE CHF CHW CNY COP
 COU CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL HTG HUF IDR ILS INR IRR JMD

@@ -18,6 +18,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import psycopg
+from psycopg import sql
 
 from dagster_project.embedded_postgres.places import Places, choose, recorded, state_folder
 from dagster_project.errors import ServerError
@@ -320,11 +321,14 @@ def _await_ready(places: Places, process_id: int | None) -> None:
 def _create_databases(places: Places) -> None:
     with psycopg.connect(_url(places, "postgres", SUPERUSER), autocommit=True) as connection:
         if connection.execute("SELECT FROM pg_roles WHERE rolname = %s", (LOGIN,)).fetchone() is None:
-            connection.execute(f"CREATE ROLE {LOGIN} LOGIN CREATEROLE CREATEDB")
+            connection.execute(
+                sql.SQL("CREATE ROLE {} LOGIN CREATEROLE CREATEDB").format(sql.Identifier(LOGIN))
+            )
         present = {name for (name,) in connection.execute("SELECT datname FROM pg_database")}
         for name in DATABASES:
             if name not in present:
-                connection.execute(f"CREATE DATABASE {name} OWNER {LOGIN}")
+                create = sql.SQL("CREATE DATABASE {} OWNER {}")
+                connection.execute(create.format(sql.Identifier(name), sql.Identifier(LOGIN)))
 
 
 def _failure(places: Places, purpose: str, output: str) -> ServerError:

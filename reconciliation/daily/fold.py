@@ -5,7 +5,7 @@ either in a group or in exactly one exception; a fold that loses or doubles a li
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
 from typing import Any, Final
@@ -69,6 +69,33 @@ class DayOutcome:
     proofs: tuple[Proof, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What stays the same over the days of a fold.
+
+    ``taken`` answers for the days before the window; what the fold matches itself it knows.
+    """
+
+    universe: Universe
+    window: Window
+    source: Source
+    calendar: BusinessCalendar
+    taken: Taken
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Play:
+    """What is in play on a day, and how matching parted it."""
+
+    external: pa.Table
+    ledger: pa.Table
+    result: MatchResult
+    matched_external: pa.Table
+    open_external: pa.Table
+    matched_ledger: pa.Table
+    open_ledger: pa.Table
+
+
 def first_state(universe: Universe) -> State:
     """The state before the window's first day. Items brought forward enter play with the first day's own."""
     return State(
@@ -83,80 +110,20 @@ def first_state(universe: Universe) -> State:
     )
 
 
-def fold_day(
-    state: State,
-    day: date,
-    *,
-    universe: Universe,
-    window: Window,
-    source: Source,
-    calendar: BusinessCalendar,
-    taken: Taken,
-) -> tuple[State, DayOutcome]:
-    """Fold one day. ``taken`` answers for the days before the window; matches inside it are known here."""
-    entering_external = _entering(universe.external, day, window)
-    entering_ledger = _entering(universe.ledger, day, window)
-    external = pa.concat_tables([state.open_external, entering_external])
-    ledger = pa.concat_tables([state.open_ledger, entering_ledger])
-
-    result = match_day(external, ledger, source.match, rejected=universe.rejected_groups)
-    matched_external, open_external = _split_external(external, result)
-    matched_ledger, open_ledger = _split_ledger(ledger, result)
-
-    taken_external, taken_ledger = taken(open_external, open_ledger)
-    accepted, refused = _deliveries(universe, day)
-    found = classify(
-        open_external=open_external,
-        open_ledger=open_ledger,
-        taken_external=pa.concat_tables([taken_external, state.matched_external, matched_external]),
-        taken_ledger=pa.concat_tables([taken_ledger, state.matched_ledger, matched_ledger]),
-        withdrawn=universe.withdrawn.filter(kernel.less_equal(universe.withdrawn["business_date"], day)),
-        ambiguous=_ambiguous(result),
-        waiting_for_file=missing_days(accepted=accepted, as_of=day, source=source, calendar=calendar),
-        as_of=day,
-        source=source,
-        calendar=calendar,
-    )
-    gaps = source_gaps(
-        accepted=accepted, refused=refused, as_of=day, source=source, calendar=calendar
+def fold_day(state: State, day: date, setting: Setting) -> tuple[State, DayOutcome]:
+    """Fold one day: match what is in play, classify what stays open, prove every account."""
+    play = _matched(state, day, setting)
+    found, gaps = _judged(state, day, play, setting)
+    external_minor, difference_minor, proofs = _proved(state, day, play, found, setting)
+    rests = _rests(proofs, gaps, setting.universe.statements, state.breaks)
+    breaks = balance_breaks(
+        rests=rests, as_of=day, source=setting.source, calendar=setting.calendar
     ).exceptions
-    open_minor, open_count = _buckets(open_external, open_ledger, found)
-    movement = _sum_by_account(_dated(universe.external, day, window))
-    external_minor = _added(state.external_minor, movement)
-    difference_minor = _added(state.difference_minor, _differences(result, matched_external))
-    proofs = tuple(
-        prove(
-            AccountDay(
-                account=mapping.ledger,
-                asset=mapping.asset,
-                business_date=day,
-                stated=_stated(universe.statements, mapping.ledger, day),
-                previous_closing_minor=state.closing_minor.get(mapping.ledger),
-                external_minor=external_minor.get(mapping.ledger, 0),
-                movement_minor=movement.get(mapping.ledger, 0),
-                ledger_start_minor=universe.ledger_start.get(mapping.ledger, 0),
-                ledger_minor=universe.ledger_balances.get((mapping.ledger, day), 0),
-                open_minor=open_minor.get(mapping.ledger, {}),
-                open_count=open_count.get(mapping.ledger, {}),
-                allocation_difference_minor=difference_minor.get(mapping.ledger, 0),
-                matched_count=_count(matched_external, mapping.ledger)
-                + _count(matched_ledger, mapping.ledger),
-                line_count=_count(external, mapping.ledger) + _count(ledger, mapping.ledger),
-            )
-        )
-        for mapping in source.accounts
-    )
-    rests = _rests(proofs, gaps, universe.statements, state.breaks)
-    breaks = balance_breaks(rests=rests, as_of=day, source=source, calendar=calendar).exceptions
-    classified = Classified(
-        exceptions=pa.concat_tables([found.exceptions, gaps, breaks]), members=found.members
-    )
-    after = replace(
-        state,
-        open_external=open_external,
-        open_ledger=open_ledger,
-        matched_external=pa.concat_tables([state.matched_external, matched_external]),
-        matched_ledger=pa.concat_tables([state.matched_ledger, matched_ledger]),
+    after = State(
+        open_external=play.open_external,
+        open_ledger=play.open_ledger,
+        matched_external=pa.concat_tables([state.matched_external, play.matched_external]),
+        matched_ledger=pa.concat_tables([state.matched_ledger, play.matched_ledger]),
         external_minor=external_minor,
         difference_minor=difference_minor,
         closing_minor={proof.account: proof.closing_minor for proof in proofs},
@@ -164,13 +131,87 @@ def fold_day(
     )
     outcome = DayOutcome(
         day=day,
-        result=result,
-        matched_external=matched_external,
-        matched_ledger=matched_ledger,
-        classified=classified,
+        result=play.result,
+        matched_external=play.matched_external,
+        matched_ledger=play.matched_ledger,
+        classified=Classified(
+            exceptions=pa.concat_tables([found.exceptions, gaps, breaks]), members=found.members
+        ),
         proofs=proofs,
     )
     return after, outcome
+
+
+def _matched(state: State, day: date, setting: Setting) -> _Play:
+    universe, window = setting.universe, setting.window
+    external = pa.concat_tables([state.open_external, _entering(universe.external, day, window)])
+    ledger = pa.concat_tables([state.open_ledger, _entering(universe.ledger, day, window)])
+    result = match_day(external, ledger, setting.source.match, rejected=universe.rejected_groups)
+    matched_external, open_external = _split_external(external, result)
+    matched_ledger, open_ledger = _split_ledger(ledger, result)
+    return _Play(
+        external=external,
+        ledger=ledger,
+        result=result,
+        matched_external=matched_external,
+        open_external=open_external,
+        matched_ledger=matched_ledger,
+        open_ledger=open_ledger,
+    )
+
+
+def _judged(state: State, day: date, play: _Play, setting: Setting) -> tuple[Classified, pa.Table]:
+    """Exceptions of the open items with their members, and those of the files."""
+    source, calendar, withdrawn = setting.source, setting.calendar, setting.universe.withdrawn
+    taken_external, taken_ledger = setting.taken(play.open_external, play.open_ledger)
+    accepted, refused = _deliveries(setting.universe, day)
+    found = classify(
+        open_external=play.open_external,
+        open_ledger=play.open_ledger,
+        taken_external=pa.concat_tables([taken_external, state.matched_external, play.matched_external]),
+        taken_ledger=pa.concat_tables([taken_ledger, state.matched_ledger, play.matched_ledger]),
+        withdrawn=withdrawn.filter(kernel.less_equal(withdrawn["business_date"], day)),
+        ambiguous=_ambiguous(play.result),
+        waiting_for_file=missing_days(accepted=accepted, as_of=day, source=source, calendar=calendar),
+        as_of=day,
+        source=source,
+        calendar=calendar,
+    )
+    gaps = source_gaps(accepted=accepted, refused=refused, as_of=day, source=source, calendar=calendar)
+    return found, gaps.exceptions
+
+
+def _proved(
+    state: State, day: date, play: _Play, found: Classified, setting: Setting
+) -> tuple[dict[str, int], dict[str, int], tuple[Proof, ...]]:
+    """Sums of external lines and of explained differences by account up to the day, and the bridge of each account."""
+    universe = setting.universe
+    movement = _sum_by_account(_dated(universe.external, day, setting.window))
+    external_minor = _added(state.external_minor, movement)
+    difference_minor = _added(state.difference_minor, _differences(play.result, play.matched_external))
+    open_minor, open_count = _buckets(play.open_external, play.open_ledger, found)
+    proofs = tuple(
+        prove(
+            AccountDay(
+                account=account,
+                asset=asset,
+                business_date=day,
+                stated=_stated(universe.statements, account, day),
+                previous_closing_minor=state.closing_minor.get(account),
+                external_minor=external_minor.get(account, 0),
+                movement_minor=movement.get(account, 0),
+                ledger_start_minor=universe.ledger_start.get(account, 0),
+                ledger_minor=universe.ledger_balances.get((account, day), 0),
+                open_minor=open_minor.get(account, {}),
+                open_count=open_count.get(account, {}),
+                allocation_difference_minor=difference_minor.get(account, 0),
+                matched_count=_count(play.matched_external, account) + _count(play.matched_ledger, account),
+                line_count=_count(play.external, account) + _count(play.ledger, account),
+            )
+        )
+        for account, asset in ((mapping.ledger, mapping.asset) for mapping in setting.source.accounts)
+    )
+    return external_minor, difference_minor, proofs
 
 
 def _entering(items: pa.Table, day: date, window: Window) -> pa.Table:

@@ -18,7 +18,7 @@ from ledger_core.sql import lock
 from reconciliation.alerts import Alert, alerts_of_exceptions, write_alerts
 from reconciliation.classification import BusinessCalendar, business_date_of
 from reconciliation.daily import book
-from reconciliation.daily.fold import DayOutcome, first_state, fold_day
+from reconciliation.daily.fold import DayOutcome, Setting, first_state, fold_day
 from reconciliation.daily.legs import match_leg
 from reconciliation.daily.universe import SQL, read_taken, read_universe
 from reconciliation.daily.window import Window, window_of
@@ -152,20 +152,14 @@ def _fold(
     window: Window,
     snapshot: str,
 ) -> list[DayOutcome]:
+    def taken(external: pa.Table, ledger: pa.Table) -> tuple[pa.Table, pa.Table]:
+        return read_taken(connection, source, calendar, window, open_external=external, open_ledger=ledger)
+
     universe = read_universe(connection, source, calendar, window, snapshot)
+    setting = Setting(universe=universe, window=window, source=source, calendar=calendar, taken=taken)
     state, outcomes = first_state(universe), []
     for day in window.days:
-        state, outcome = fold_day(
-            state,
-            day,
-            universe=universe,
-            window=window,
-            source=source,
-            calendar=calendar,
-            taken=lambda external, ledger: read_taken(
-                connection, source, calendar, window, open_external=external, open_ledger=ledger
-            ),
-        )
+        state, outcome = fold_day(state, day, setting)
         outcomes.append(outcome)
     return outcomes
 
