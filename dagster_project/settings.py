@@ -136,7 +136,7 @@ def _create_card_key(path: Path) -> None:
     """Written aside and linked into place: of two processes that come at once, one key wins for both."""
     draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
         with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(secrets.token_hex(CARD_KEY_BYTES) + "\n")
             file.flush()

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from dagster_project.errors import ServerError
+from dagster_project.settings import STATE_FOLDER
 
-STATE_FOLDER = ".tieout"
 SOCKET_PARENT = Path("/tmp")  # noqa: S108  short: a socket's path must stay below 108 bytes
 FALLBACK_PARENT = Path("/var/lib")
 PROGRAM_FOLDER = "pginstall18"  # as the wheel calls its PostgreSQL 18 tree
