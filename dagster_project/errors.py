@@ -14,3 +14,7 @@ class SettingsError(ShellError):
 
 class ServerError(ShellError):
     """A PostgreSQL server cannot be started, stopped or reached, or is not fit to hold a ledger."""
+
+
+class ServiceError(ShellError):
+    """A process of `tieout up` cannot be started, or ended by itself."""

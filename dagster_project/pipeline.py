@@ -170,8 +170,8 @@ def ingest_landed(
 ) -> Iterator[tuple[Path, DeliveryOutcome]]:
     """Take in everything that lies in the landing folder and put it aside under ``taken`` or ``refused``.
 
-    A kill between the two is harmless: the file is a redelivery the next time, which changes nothing. A file that another
-    process has put aside meanwhile is its; one that was replaced while it was read stays for the next time.
+    A kill between the two is harmless: the file is a redelivery the next time, which changes nothing. A file that
+    another process has put aside meanwhile is left to it; one that was replaced while it was read stays for next time.
     """
     for path, state in landed(project, source, at_rest_seconds=at_rest_seconds).items():
         try:

@@ -1,0 +1,203 @@
+"""When things run: a job and a schedule for each source, a sensor on each landing folder, an alert for a failed run.
+
+Law: the schedule is the promise, the sensor an early start; both are safe to repeat. Before the hour of the schedule a
+sensor only takes files in, since a day that is judged before its files are due would report them missing; after it, a
+late file has its day reconciled at once. Statuses are RUNNING by default: whoever serves this wants it to run.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+import dagster as dg
+
+from dagster_project.assets.source import DeliveryConfig, key_of
+from dagster_project.pipeline import FileState, Project, date_in_name, landed, tell_failed_run
+from reconciliation.classification import BusinessCalendar
+from reconciliation.sources import Source, Sources
+
+ALL_SOURCES = "all_sources_day"
+LEDGER_DAY = "ledger_day"
+LEDGER_HOUR = "15 5 * * *"  # UTC; before the first source of the demo
+LONGEST_CLOSURE_DAYS = 60
+SENSOR_SECONDS = 20
+RETRY_TAG = "dagster/retry_number"
+PARTITION_TAG = "dagster/partition"
+SOURCE_TAG = "recon/source"
+
+Job = Any  # Dagster does not export the type of an asset job
+AT_REST_SECONDS = DeliveryConfig().at_rest_seconds
+
+
+def jobs(sources: Sources) -> dict[str, Job]:
+    """Every job by its name: a day of each source, its intake alone, a day of the ledger, a day of everything."""
+    everything = dg.AssetSelection.all()
+    found = [
+        _job(LEDGER_DAY, dg.AssetSelection.groups("ledger"), "ledger", "The ledger's trial balance and laws."),
+        _job(ALL_SOURCES, everything, "all", "The ledger and every source, for one business date."),
+    ]
+    for source in sources.sources:
+        day = dg.AssetSelection.groups(source.id)
+        intake = dg.AssetSelection.assets(key_of(source.id, "delivery"), key_of(source.id, "lines"))
+        found.append(_job(day_job(source), day, source.id, f"A business date of {source.id}, from files to statement."))
+        found.append(_job(intake_job(source), intake, source.id, f"What has landed of {source.id} is taken in."))
+    return {job.name: job for job in found}
+
+
+def day_job(source: Source) -> str:
+    """Name of the job that runs a source's day."""
+    return f"{source.id}_day"
+
+
+def intake_job(source: Source) -> str:
+    """Name of the job that takes in a source's files."""
+    return f"{source.id}_intake"
+
+
+def schedules(sources: Sources, all_jobs: Mapping[str, Job]) -> Sequence[dg.ScheduleDefinition]:
+    """One for each source, and one for the ledger."""
+    return [_ledger_schedule(all_jobs), *(_source_schedule(source, all_jobs) for source in sources.sources)]
+
+
+def sensors(sources: Sources, all_jobs: Mapping[str, Job]) -> Sequence[dg.SensorDefinition]:
+    """One for each landing folder, and one that tells of failed runs."""
+    return [failed_runs, *(_landing_sensor(source, all_jobs) for source in sources.sources)]
+
+
+def business_day_before(calendar: BusinessCalendar, day: date) -> date:
+    """The last business day before a date."""
+    return calendar.business_days(day - timedelta(days=LONGEST_CLOSURE_DAYS), day - timedelta(days=1))[-1]
+
+
+def run_time(source: Source, calendar: BusinessCalendar, day: date) -> datetime:
+    """When a business date of a source is run: on the next business day, in the source's zone."""
+    after = calendar.roll_forward(day + timedelta(days=1))
+    return datetime.combine(after, _hour(source), source.zone)
+
+
+def ask(
+    source: Source, files: Mapping[str, FileState], seen: Mapping[str, str], now: datetime
+) -> tuple[list[dg.RunRequest], dict[str, str]]:
+    """What a landing folder asks for, and what is remembered of it.
+
+    ``files`` maps the names of files at rest to their states, ``seen`` those that were asked for to their states then.
+    One request for each business date: the date a file's name carries, else the last business day before ``now``.
+    """
+    calendar = BusinessCalendar.of(source.calendars)
+    today = now.astimezone(source.zone).date()
+    remembered = {name: f"{state.size}:{state.modified_ns}" for name, state in files.items()}
+    new: dict[date, list[str]] = {}
+    for name, state in remembered.items():
+        if seen.get(name) != state:
+            named = date_in_name(name)
+            known = named is not None and source.start_date <= named <= today
+            day = named if named is not None and known else business_day_before(calendar, today)
+            new.setdefault(max(day, source.start_date), []).append(f"{name} {state}")
+    requests = [
+        dg.RunRequest(
+            run_key=f"{source.id} {day} {hashlib.sha256(' '.join(names).encode()).hexdigest()}",
+            job_name=day_job(source) if now >= run_time(source, calendar, day) else intake_job(source),
+            partition_key=day.isoformat(),
+        )
+        for day, names in sorted(new.items())
+    ]
+    return requests, remembered
+
+
+@dg.run_failure_sensor(
+    name="failed_runs",
+    description="Puts the alert of a failed run into the outbox, once, and delivers it.",
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=SENSOR_SECONDS,
+)
+def failed_runs(context: dg.RunFailureSensorContext, project: dg.ResourceParam[Project]) -> None:
+    """Tell of a failed run; a second attempt after a killed process has been told of by the first."""
+    run = context.dagster_run
+    if int(run.tags.get(RETRY_TAG, "0")):
+        return
+    day = run.tags.get(PARTITION_TAG)
+    tell_failed_run(
+        project,
+        run_id=run.run_id,
+        job=run.job_name,
+        source_id=run.tags.get(SOURCE_TAG, "all"),
+        day=date.fromisoformat(day) if day else None,
+    )
+
+
+def _job(name: str, selection: dg.AssetSelection, source_id: str, description: str) -> Job:
+    return dg.define_asset_job(
+        name, selection=selection, description=description, run_tags={SOURCE_TAG: source_id}
+    )
+
+
+def _hour(source: Source) -> time:
+    return source.schedule_after or source.files.deadline
+
+
+def _ledger_schedule(all_jobs: Mapping[str, Job]) -> dg.ScheduleDefinition:
+    @dg.schedule(
+        name=f"{LEDGER_DAY}_schedule",
+        cron_schedule=LEDGER_HOUR,
+        execution_timezone="UTC",
+        job=all_jobs[LEDGER_DAY],
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="The ledger's laws, every day, for the day before.",
+    )
+    def ledger_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        day = context.scheduled_execution_time.astimezone(UTC).date() - timedelta(days=1)
+        return dg.RunRequest(run_key=f"ledger {day}", partition_key=day.isoformat())
+
+    return ledger_schedule
+
+
+def _source_schedule(source: Source, all_jobs: Mapping[str, Job]) -> dg.ScheduleDefinition:
+    calendar = BusinessCalendar.of(source.calendars)
+    hour = _hour(source)
+
+    @dg.schedule(
+        name=f"{day_job(source)}_schedule",
+        cron_schedule=f"{hour.minute} {hour.hour} * * *",
+        execution_timezone=source.time_zone,
+        job=all_jobs[day_job(source)],
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=f"The business day of {source.id} that has just ended, on every business day.",
+    )
+    def source_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        today = context.scheduled_execution_time.astimezone(source.zone).date()
+        if not calendar.is_business_day(today):
+            return dg.SkipReason(f"{today} is a closed day of {', '.join(source.calendars)}.")
+        day = business_day_before(calendar, today)
+        if day < source.start_date:
+            return dg.SkipReason(f"{day} is before the start of {source.id} on {source.start_date}.")
+        return dg.RunRequest(run_key=f"{source.id} {day}", partition_key=day.isoformat())
+
+    return source_schedule
+
+
+def _landing_sensor(source: Source, all_jobs: Mapping[str, Job]) -> dg.SensorDefinition:
+    @dg.sensor(
+        name=f"{source.id}_landing",
+        jobs=[all_jobs[day_job(source)], all_jobs[intake_job(source)]],
+        minimum_interval_seconds=SENSOR_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=(
+            f"Files of {source.id} that have landed and are at rest are taken in; after the hour of the schedule their "
+            "business date is run too."
+        ),
+    )
+    def landing(context: dg.SensorEvaluationContext, project: dg.ResourceParam[Project]) -> dg.SensorResult:
+        files = landed(project, source, at_rest_seconds=AT_REST_SECONDS)
+        seen = json.loads(context.cursor or "{}")
+        requests, remembered = ask(
+            source, {path.name: state for path, state in files.items()}, seen, datetime.now(UTC)
+        )
+        return dg.SensorResult(
+            run_requests=requests,
+            cursor=json.dumps(remembered, sort_keys=True),
+            skip_reason=None if requests else "Nothing new has landed.",
+        )
+
+    return landing
