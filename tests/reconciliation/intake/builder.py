@@ -176,7 +176,7 @@ def digests(connection: psycopg.Connection[Any], tables: Sequence[str] = EVIDENC
         table: hashlib.sha256(
             str(
                 connection.execute(f"SELECT to_jsonb(t)::text FROM recon.{table} AS t ORDER BY 1").fetchall()
-            ).encode()  # noqa: S608 - names of ours
+            ).encode()
         ).hexdigest()
         for table in tables
     }
