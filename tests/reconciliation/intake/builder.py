@@ -8,6 +8,7 @@ from io import BytesIO
 from typing import Any
 
 import psycopg
+from psycopg import sql
 
 from reconciliation.formats.canonical import ReadOptions
 from reconciliation.formats.card_numbers import KeyedCardTokens
@@ -115,11 +116,14 @@ def stripe_file(*charges: Charge) -> bytes:
         "balance_transaction_id,created,currency,gross,fee,net,reporting_category,source_id,"
         "automatic_payout_id,automatic_payout_effective_at"
     )
-    rows = [
-        f"{charge.balance_id},{charge.day} 10:00:00,eur,{money(charge.gross_minor, 'EUR')},{money(charge.fee_minor, 'EUR')},"
-        f"{money(charge.gross_minor - charge.fee_minor, 'EUR')},charge,ch_{charge.balance_id},po_{charge.day},{charge.day} 00:00:00"
-        for charge in charges
-    ]
+    rows = []
+    for charge in charges:
+        gross, fee = money(charge.gross_minor, "EUR"), money(charge.fee_minor, "EUR")
+        net = money(charge.gross_minor - charge.fee_minor, "EUR")
+        rows.append(
+            f"{charge.balance_id},{charge.day} 10:00:00,eur,{gross},{fee},{net},charge,"
+            f"ch_{charge.balance_id},po_{charge.day},{charge.day} 00:00:00"
+        )
     return ("\n".join((header, *rows)) + "\n").encode()
 
 
@@ -166,17 +170,15 @@ def keys_and_amounts(
 def closures(connection: psycopg.Connection[Any]) -> list[tuple[str, str, int]]:
     """Key, reason and amount of every line that was closed."""
     return connection.execute(
-        "SELECT l.line_key, c.reason, l.amount_minor FROM recon.line_closure AS c JOIN recon.line AS l USING (line_id) ORDER BY 1, 2, 3"
+        "SELECT l.line_key, c.reason, l.amount_minor FROM recon.line_closure AS c "
+        "JOIN recon.line AS l USING (line_id) ORDER BY 1, 2, 3"
     ).fetchall()
 
 
 def digests(connection: psycopg.Connection[Any], tables: Sequence[str] = EVIDENCE[1:]) -> dict[str, str]:
     """A digest of all rows of each table."""
-    return {
-        table: hashlib.sha256(
-            str(
-                connection.execute(f"SELECT to_jsonb(t)::text FROM recon.{table} AS t ORDER BY 1").fetchall()
-            ).encode()
-        ).hexdigest()
-        for table in tables
+    query = sql.SQL("SELECT to_jsonb(t)::text FROM {} AS t ORDER BY 1")
+    rows = {
+        table: connection.execute(query.format(sql.Identifier("recon", table))).fetchall() for table in tables
     }
+    return {table: hashlib.sha256(str(found).encode()).hexdigest() for table, found in rows.items()}
