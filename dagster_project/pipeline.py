@@ -66,22 +66,22 @@ def code_version() -> str:
     return importlib.metadata.version("tieout")
 
 
-def read_sources(settings: Settings) -> Sources:
-    """The sources file of the project.
+def read_sources(path: Path) -> Sources:
+    """The sources that a file describes.
 
     Raises:
-        SettingsError: there is none.
+        SettingsError: there is none, or it cannot be read as text.
         SourcesError: it has problems.
     """
     try:
-        text = settings.sources.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise SettingsError(
-            f"{settings.sources}: expected the sources file, found none; `tieout init` writes a commented one"
+            f"{path}: expected the sources file, found none; `tieout init` writes a commented one"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{settings.sources}: expected a readable UTF-8 text, found: {error}") from None
-    return parse_sources(text, name=str(settings.sources))
+        raise SettingsError(f"{path}: expected a readable UTF-8 text, found: {error}") from None
+    return parse_sources(text, name=str(path))
 
 
 def packaged_sources() -> str:
@@ -91,7 +91,7 @@ def packaged_sources() -> str:
 
 def open_project(settings: Settings) -> Project:
     """Reach the database and read the sources; starts the embedded server if there is no other."""
-    sources = read_sources(settings)
+    sources = read_sources(settings.sources)
     return Project(
         settings=settings,
         database=reach(settings),

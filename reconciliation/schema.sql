@@ -662,9 +662,14 @@ END
 $$;
 
 CREATE FUNCTION recon.comment_exception(commented_id bigint, comment_note text, commented_by text) RETURNS void
-LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
     INSERT INTO recon.exception_event (exception_id, event, actor, as_of, note)
-    SELECT e.exception_id, 'commented', commented_by, e.as_of, comment_note FROM recon.exception AS e WHERE e.exception_id = commented_id
+    SELECT e.exception_id, 'commented', commented_by, e.as_of, comment_note FROM recon.exception AS e WHERE e.exception_id = commented_id;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'exception %: expected one that exists, found none', commented_id USING ERRCODE = 'TR004';
+    END IF;
+END
 $$;
 
 -- -------------------------------------------------------------------------------------------------------------- grants

@@ -47,7 +47,9 @@ def calls_of(tree: ast.AST) -> Iterator[tuple[int, str]]:
 
 
 def banned_in(text: str) -> set[str]:
-    return {f"{name} (line {line}): {BANNED[name]}" for line, name in calls_of(ast.parse(text)) if name in BANNED}
+    return {
+        f"{name} (line {line}): {BANNED[name]}" for line, name in calls_of(ast.parse(text)) if name in BANNED
+    }
 
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:
@@ -58,7 +60,9 @@ def run(*command: str) -> subprocess.CompletedProcess[str]:
 
 def test_below_the_shell_there_is_no_clock_no_environment_no_chance_and_no_float() -> None:
     found = {
-        str(path.relative_to(REPOSITORY)): banned for path in sources(*PURE) if (banned := banned_in(path.read_text()))
+        str(path.relative_to(REPOSITORY)): banned
+        for path in sources(*PURE)
+        if (banned := banned_in(path.read_text()))
     }
     assert not found
 
@@ -74,7 +78,9 @@ def test_files_are_short_enough_to_be_read() -> None:
         for suffix in (".py", ".sql")
         for path in sources(*PACKAGES, suffix=suffix)
         if (lines := path.read_text().count("\n")) > FILE_LINES_MAX
-        and not any((name := str(path.relative_to(REPOSITORY))).startswith(known) for known in LONG_ON_PURPOSE)
+        and not any(
+            (name := str(path.relative_to(REPOSITORY))).startswith(known) for known in LONG_ON_PURPOSE
+        )
     }
     assert not long
 
@@ -92,7 +98,9 @@ def test_functions_fit_a_screen() -> None:
 
 
 def test_every_module_opens_with_what_it_is() -> None:
-    mute = [str(path) for path in sources(*PACKAGES) if not ast.get_docstring(ast.parse(path.read_text() or "''"))]
+    mute = [
+        str(path) for path in sources(*PACKAGES) if not ast.get_docstring(ast.parse(path.read_text() or "''"))
+    ]
     assert not [path for path in mute if Path(path).stat().st_size]
 
 
@@ -123,11 +131,15 @@ def test_nothing_names_a_machine_or_a_registry() -> None:
         ["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, text=True, check=False
     ).stdout.split("\0")
     texts = [REPOSITORY / name for name in listed if name and (REPOSITORY / name).is_file()]
-    pattern = re.compile(r"files\.pythonhosted\.org|pypi\.org/simple|--index-url|--extra-index-url|/home/\w+/")
+    pattern = re.compile(
+        r"files\.pythonhosted\.org|pypi\.org/simple|--index-url|--extra-index-url|/home/\w+/"
+    )
     named = [
         str(path.relative_to(REPOSITORY))
         for path in texts
-        if path.suffix not in (".png",) and path != Path(__file__) and pattern.search(path.read_text(errors="replace"))
+        if path.suffix != ".png"
+        and path != Path(__file__)
+        and pattern.search(path.read_text(errors="replace"))
     ]
     assert not named
 

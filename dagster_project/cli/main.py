@@ -11,10 +11,9 @@ from dagster_project.cli.recon import deliveries, exceptions, export, ingest, re
 from dagster_project.cli.serve import down, up
 from dagster_project.cli.world import demo, simulate
 from dagster_project.errors import ShellError
-from dagster_project.pipeline import initialise, packaged_sources
+from dagster_project.pipeline import initialise, packaged_sources, read_sources
 from ledger_core.errors import LedgerError
-from reconciliation.errors import ReconciliationError
-from reconciliation.sources import parse_sources
+from reconciliation.errors import ReconciliationError, SourcesError
 
 REFUSALS = (LedgerError, ReconciliationError, ShellError)
 FAILED, MISUSED = 1, 2
@@ -27,7 +26,7 @@ class SentenceGroup(click.Group):
         """Run the command; a refusal on purpose ends with exit code 1 (data) or 2 (configuration)."""
         try:
             return super().invoke(context)
-        except ShellError as refusal:
+        except (ShellError, SourcesError) as refusal:
             click.echo(f"tieout: {refusal}", err=True)
             raise SystemExit(MISUSED) from None
         except REFUSALS as refusal:
@@ -79,9 +78,7 @@ def check_sources(context: Context, file: Path | None, as_json: bool) -> None:
     Example: tieout sources check sources.yaml
     """
     path = file or context.settings.sources
-    if not path.exists():
-        raise click.UsageError(f"{path}: expected a sources file, found none; `tieout init` writes one")
-    parsed = parse_sources(path.read_text(encoding="utf-8"), name=str(path))
+    parsed = read_sources(path)
     ids = [source.id for source in parsed.sources]
     say({"file": str(path), "sources": ids}, f"{path}: good; sources {', '.join(ids)}.", as_json=as_json)
 
