@@ -70,7 +70,10 @@ class Side:
 
     def is_well_formed(self, name: str) -> BoolArray:
         """Where a reference column holds a value long enough to contradict another."""
-        return is_well_formed(self.normalised(name))
+        key = f"well formed {name}"
+        if key not in self._cache:
+            self._cache[key] = is_well_formed(self.normalised(name))
+        return np.asarray(self._cache[key], dtype=np.bool_)
 
     def integers(self, name: str) -> IntArray:
         """An integer column without nulls."""

@@ -78,6 +78,8 @@ def _steps(books: Books, name: str, rules: MatchRules, rejected: frozenset[str])
     if name == "net_of_fee":
         for step in NET_STEPS:
             for pair in rules.references:
+                if "batch_ref" in (pair.external, pair.ledger):  # a batch is a matter of declared_group
+                    continue
                 yield _net_of_fee(books, pair, step, rules, rejected)
     elif name == "declared_group":
         for pair in declared_pairs(rules):

@@ -81,7 +81,8 @@ def match_declared_groups(
     keep = np.asarray((equal | less_fee) & near & ~too_large, dtype=np.bool_) & ~_contradicts(books, batches)
     tied = _only(batches, keep)
     undone = undone_pairs(books, rejected, tied.external, tied.ledger, count=len(tied))
-    return Outcome(proposals=(_proposal(books, pair, _only(tied, ~undone)),), limits=limits)
+    tied = _only(tied, ~undone)
+    return Outcome(proposals=(_proposal(books, pair, tied),) if len(tied) else (), limits=limits)
 
 
 def _batches(books: Books, agreement: Agreement, external_rows: IntArray, ledger_rows: IntArray) -> _Batches:

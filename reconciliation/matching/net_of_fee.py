@@ -108,7 +108,7 @@ def _by_sum(search: _Search, whole: Bundles) -> Outcome:
     task = Pairing(books=books, external=external, ledger=whole.units, match_pass=_NAME, gate=gate)
     decided = resolution.resolve(task, candidates.find(task, [search.agreement]))
     return Outcome(
-        proposals=(_sum_proposal(search, external, whole, decided),),
+        proposals=(_sum_proposal(search, external, whole, decided),) if len(decided) else (),
         undecided=(_undecided_bundles(external, whole, decided),),
         limits=(*limits, *decided.limits),
     )
@@ -232,7 +232,7 @@ def _by_schedule(search: _Search) -> Outcome:
     task = Pairing(books=books, external=external, ledger=ledger, match_pass=_NAME, gate=gate)
     decided = resolution.resolve(task, candidates.find(task, [search.agreement]))
     return Outcome(
-        proposals=(_schedule_proposal(search, external, ledger, decided),),
+        proposals=(_schedule_proposal(search, external, ledger, decided),) if len(decided) else (),
         undecided=(undecided_lines(external, ledger, decided, _NAME),),
         limits=decided.limits,
     )

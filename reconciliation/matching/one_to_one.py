@@ -42,7 +42,7 @@ def pair_by_reference(
     task = Pairing(books=books, external=external, ledger=ledger, match_pass=match_pass, gate=gate)
     decided = resolution.resolve(task, candidates.find(task, agreements))
     return Outcome(
-        proposals=(_proposal(books, external, ledger, decided, match_pass),),
+        proposals=(_proposal(books, external, ledger, decided, match_pass),) if len(decided) else (),
         undecided=(undecided_lines(external, ledger, decided, match_pass),),
         limits=decided.limits,
     )

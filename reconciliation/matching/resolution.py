@@ -57,6 +57,9 @@ class Resolution:
     ambiguity: Ambiguity
     limits: tuple[Limit, ...]
 
+    def __len__(self) -> int:
+        return len(self.external)
+
 
 @dataclass(frozen=True, slots=True)
 class _Component:
