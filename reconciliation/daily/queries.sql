@@ -5,6 +5,13 @@
 -- The moment this run sees.
 SELECT pg_current_snapshot()::text
 
+-- name: from_another_server
+-- A journal line that is visible now although its transaction number is still to come: the database was restored from
+-- another server's dump, and transaction numbers compare with nothing any more.
+SELECT max(j.xid::text::numeric)::text
+FROM ledger.journal_line_v1 AS j
+WHERE j.account = ANY(%(accounts)s) AND j.xid >= pg_snapshot_xmax(pg_current_snapshot())
+
 -- name: last_run
 -- How far the source was reconciled, and what the last successful run could see.
 SELECT max(r.business_date) AS done_to,

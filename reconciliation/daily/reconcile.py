@@ -22,7 +22,7 @@ from reconciliation.daily.fold import DayOutcome, Setting, first_state, fold_day
 from reconciliation.daily.legs import match_leg
 from reconciliation.daily.universe import SQL, read_taken, read_universe
 from reconciliation.daily.window import Window, window_of
-from reconciliation.errors import AlreadyRunning
+from reconciliation.errors import AlreadyRunning, ReconciliationError
 from reconciliation.sources import Source
 
 
@@ -63,6 +63,7 @@ def reconcile(
 
     Raises:
         AlreadyRunning: another process holds the source and ``wait`` is false.
+        ReconciliationError: the database came from another server's dump.
     """
     if not lock(connection, f"source:{source.id}", wait=wait):
         raise AlreadyRunning(
@@ -70,6 +71,7 @@ def reconcile(
             "Wait for it, or run again later."
         )
     connection.execute("SELECT set_config('tieout.actor', %s, true)", (actor,))
+    _refuse_foreign_numbers(connection, source)
     calendar = BusinessCalendar.of(source.calendars)
     snapshot = _one(connection, "snapshot")
     window = _window(connection, source, calendar, as_of)
@@ -112,6 +114,18 @@ def reconcile(
         waiting_in_legs=_waiting(legs),
         alerts_written=alerts,
     )
+
+
+def _refuse_foreign_numbers(connection: psycopg.Connection[Any], source: Source) -> None:
+    """What a run can see is told by transaction numbers; after a dump and restore they would hide the whole journal."""
+    number = _one(connection, "from_another_server", {"accounts": list(source.ledger_accounts)})
+    if number is not None:
+        raise ReconciliationError(
+            f"source {source.id}: expected journal lines of this server's own transactions, found one of transaction "
+            f"{number}, which is still to come: the database was restored from another server's dump. Nothing was "
+            "changed. Move the server's counter past it (pg_resetwal --next-transaction-id and --epoch), or restore a "
+            "physical backup."
+        )
 
 
 def _window(
