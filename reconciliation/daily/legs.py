@@ -33,7 +33,8 @@ def match_leg(
         return 0, 0
     earliest = kernel.min(ours["business_date"]).as_py()
     theirs = _open_in_leg(connection, rule.with_source, rule, kind=None, start=earliest, as_of=as_of)
-    result = match_legs(ours, theirs, rule)
+    undone = connection.execute(SQL["rejected_groups"], {"source": source.id}).fetchall()
+    result = match_legs(ours, theirs, rule, rejected=frozenset(key for (key,) in undone))
     items = pa.concat_tables([ours, theirs]).select(["line_id", "business_date", "account"])
     members = result.members.join(items, keys="line_id", join_type="inner")
     members = members.append_column("entry_key", pa.nulls(members.num_rows, pa.string()))
