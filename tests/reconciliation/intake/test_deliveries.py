@@ -259,3 +259,15 @@ def test_what_arrived_is_listed_with_the_reason_of_a_refusal(store: Connection) 
     assert [row["outcome"] for row in listed] == ["accepted", "rejected"]
     assert ": expected " in listed[1]["refusal"]
     assert list_deliveries(store, outcome="rejected").num_rows == 1
+
+
+def test_the_digest_of_a_content_never_changes_its_form(store: Connection) -> None:
+    """A golden value: with another form every line ever taken in would look corrected. Time zones must not matter."""
+    store.execute("SET TimeZone = 'Asia/Kathmandu'")
+    deliver(store, bank(Entry(100, "A1", "rent", "E2E-1")))
+    deliver(store, stripe_file(Charge("txn_1", 500, 15)), source=STRIPE)
+    found = store.execute("SELECT content_digest FROM recon.line ORDER BY line_key").fetchall()
+    assert [digest for (digest,) in found] == [
+        "510a1b28b27a45bc54cbd8eb2005353cb002655955150274d92465850abab2eb",
+        "7b8148cd0d1d3c17c8bbdcda69c7c63826c63406cf5165e51016e9b3793be784",
+    ]

@@ -1,0 +1,243 @@
+"""Laws that the database itself keeps on matches and exceptions, each with its teeth: without it a breach succeeds."""
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import Connection
+from psycopg.types.json import Jsonb
+
+from reconciliation.intake import register_sources
+from tests.reconciliation.intake.builder import BANK, SOURCES, Entry, bank_file, bank_statement, deliver
+
+GROUP_AND_MEMBERS = """
+    WITH made AS (
+        INSERT INTO recon.match_group (group_key, source_id, leg, match_pass, as_of, asset, external_minor,
+            ledger_minor, difference_minor, evidence, run_id)
+        VALUES (%(group_key)s, 'bank', 'ledger', 'exact', '2026-11-16', 'EUR', %(external)s, %(ledger)s,
+            %(external)s::bigint - %(ledger)s::bigint, %(evidence)s, 1)
+        RETURNING group_id
+    )
+    INSERT INTO recon.match_member (group_id, member_no, leg, side, line_id, entry_id, line_no, entry_key,
+        business_date, account, asset, allocated_minor, role)
+    SELECT made.group_id, m.member_no, 'ledger', m.side, m.line_id, m.entry_id, m.line_no, m.entry_key,
+        '2026-11-16', 'assets:bank:main-eur', m.asset, m.allocated_minor, 'principal'
+    FROM made, jsonb_to_recordset(%(members)s) AS m (member_no integer, side text, line_id bigint, entry_id bigint,
+        line_no integer, entry_key text, asset text, allocated_minor bigint)
+    RETURNING group_id
+"""
+RUN = """
+    INSERT INTO recon.run (run_id, source_id, business_date, from_date, state, rules_digest, calendar_version,
+        code_version, data_snapshot, counts, actor, started_at)
+    OVERRIDING SYSTEM VALUE
+    VALUES (1, 'bank', '2026-11-16', '2026-11-16', 'succeeded', %s, 'c1', '1', pg_current_snapshot(), '{}', 'test',
+        now())
+"""
+EXCEPTION = """
+    INSERT INTO recon.exception (exception_key, source_id, opened_on, as_of, class, kind, severity, status, side,
+        amount_minor, difference_minor, item_date, age_business_days, factors)
+    VALUES ('k1', 'bank', '2026-11-16', '2026-11-16', 'genuine', 'amount_mismatch', 'high', 'open', 'external', 1, 1,
+        '2026-11-16', 0, '{}')
+    RETURNING exception_id
+"""
+
+
+@pytest.fixture
+def book(connection: Connection) -> Connection:
+    """Lines A1 of 1.00 and A2 of 2.00 from the bank, and a run to make matches in; everything as the superuser."""
+    connection.autocommit = True
+    with connection.transaction():
+        register_sources(connection, SOURCES)
+        connection.execute(RUN, (BANK.rules_digest,))
+    deliver(connection, bank_file(bank_statement(Entry(100, "A1"), Entry(200, "A2"))))
+    return connection
+
+
+def line_id(book: Connection, key: str) -> int:
+    row = book.execute(
+        "SELECT line_id FROM recon.line WHERE line_key = %s ORDER BY version", (key,)
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def external(book: Connection, key: str = "A1", amount_minor: int = 100) -> dict[str, Any]:
+    return {
+        "side": "external",
+        "line_id": line_id(book, key),
+        "asset": "EUR",
+        "allocated_minor": amount_minor,
+    }
+
+
+def ledger(entry_id: int = 1, amount_minor: int = 100) -> dict[str, Any]:
+    return {
+        "side": "ledger",
+        "entry_id": entry_id,
+        "line_no": 1,
+        "entry_key": f"e{entry_id}",
+        "asset": "EUR",
+        "allocated_minor": amount_minor,
+    }
+
+
+def match(
+    book: Connection, *members: dict[str, Any], sums: tuple[int, int] = (100, 100), evidence: Any = None
+) -> int:
+    numbered = [member | {"member_no": number} for number, member in enumerate(members)]
+    row = book.execute(
+        GROUP_AND_MEMBERS,
+        {
+            "group_key": hashlib.sha256(str(numbered).encode()).hexdigest(),
+            "external": sums[0],
+            "ledger": sums[1],
+            "evidence": Jsonb({"rule": "exact"} if evidence is None else evidence),
+            "members": Jsonb(numbered),
+        },
+    ).fetchone()
+    assert row is not None, "a group without members was accepted"
+    return int(row[0])
+
+
+def sum_mismatch(book: Connection) -> None:
+    match(book, external(book), ledger(amount_minor=90))
+
+
+def part_of_a_line(book: Connection) -> None:
+    match(book, external(book, amount_minor=90), ledger(amount_minor=90), sums=(90, 90))
+
+
+def one_side_alone(book: Connection) -> None:
+    match(book, external(book), sums=(100, 0))
+
+
+def closed_line(book: Connection) -> None:
+    deliver(book, bank_file(bank_statement(Entry(100, "A2", "other"), Entry(70, "A3"))))
+    book.execute("RESET ROLE")  # the breach runs within one transaction, where the intake's role would stay
+    match(book, external(book), ledger())
+
+
+def external_line_twice(book: Connection) -> None:
+    match(book, external(book), ledger(1))
+    match(book, external(book), ledger(2))
+
+
+def ledger_line_twice(book: Connection) -> None:
+    match(book, external(book), ledger())
+    match(book, external(book, "A2", 200), ledger(), ledger(2), sums=(200, 200))
+
+
+def no_explanation(book: Connection) -> None:
+    match(book, external(book), ledger(), evidence={})
+
+
+def unlike_member_added_later(book: Connection) -> None:
+    group_id = match(book, external(book), ledger())
+    book.execute(
+        "INSERT INTO recon.match_member SELECT group_id, 9, leg, side, line_id, 77, line_no, entry_key, business_date,"
+        " account, asset, allocated_minor, role, live FROM recon.match_member WHERE group_id = %s AND side = 'ledger'",
+        (group_id,),
+    )
+
+
+def group_alone(book: Connection) -> None:
+    book.execute(
+        "INSERT INTO recon.match_group (group_key, source_id, leg, match_pass, as_of, asset, external_minor,"
+        " ledger_minor, difference_minor, evidence, run_id)"
+        " VALUES (%s, 'bank', 'ledger', 'exact', '2026-11-16', 'EUR', 0, 0, 0, %s, 1)",
+        ("a" * 64, Jsonb({"rule": "exact"})),
+    )
+
+
+def member_brought_back(book: Connection) -> None:
+    group_id = match(book, external(book), ledger())
+    book.execute("INSERT INTO recon.match_revocation VALUES (%s, 'wrong', 'test')", (group_id,))
+    book.execute("UPDATE recon.match_member SET live = true")
+
+
+def opening_day_moved(book: Connection) -> None:
+    book.execute(EXCEPTION)
+    book.execute("UPDATE recon.exception SET opened_on = '2026-11-01'")
+
+
+def card_number_in_text(book: Connection) -> None:
+    book.execute(
+        "INSERT INTO recon.line (source_id, line_key, version, statement_id, record_no, account, booking_date,"
+        " amount_minor, asset, fee_minor, text, kind, reversal, content_digest)"
+        " SELECT source_id, 'X', 1, statement_id, 1, account, booking_date,"
+        " amount_minor, asset, 0, 'card 5555555555554444', kind, false, content_digest FROM recon.line LIMIT 1"
+    )
+
+
+LAWS: list[tuple[Callable[[Connection], None], str, str]] = [
+    (sum_mismatch, "TR002", "ALTER TABLE recon.match_member DISABLE TRIGGER match_member_adds_up"),
+    (one_side_alone, "TR002", "ALTER TABLE recon.match_member DISABLE TRIGGER match_member_adds_up"),
+    (part_of_a_line, "TR003", "ALTER TABLE recon.match_member DISABLE TRIGGER match_member_adds_up"),
+    (closed_line, "TR003", "ALTER TABLE recon.match_member DISABLE TRIGGER match_member_adds_up"),
+    (
+        unlike_member_added_later,
+        "TR002",
+        "ALTER TABLE recon.match_member DISABLE TRIGGER match_member_adds_up",
+    ),
+    (external_line_twice, "23505", "DROP INDEX recon.external_line_matched_once"),
+    (ledger_line_twice, "23505", "DROP INDEX recon.ledger_line_matched_once"),
+    (
+        no_explanation,
+        "23514",
+        "ALTER TABLE recon.match_group DROP CONSTRAINT no_match_without_an_explanation",
+    ),
+    (group_alone, "TR002", "ALTER TABLE recon.match_group DISABLE TRIGGER match_group_has_members"),
+    (member_brought_back, "TR001", "ALTER TABLE recon.match_member DISABLE TRIGGER match_member_only_ends"),
+    (opening_day_moved, "TR001", "ALTER TABLE recon.exception DISABLE TRIGGER exception_keeps_identity"),
+    (card_number_in_text, "23514", "ALTER TABLE recon.line DROP CONSTRAINT line_text_without_card_number"),
+]
+
+
+@pytest.mark.parametrize(("breach", "sqlstate", "pulled"), LAWS, ids=[law[0].__name__ for law in LAWS])
+def test_a_breach_is_refused_and_goes_through_once_the_law_is_taken_away(
+    book: Connection, breach: Callable[[Connection], None], sqlstate: str, pulled: str
+) -> None:
+    with pytest.raises(psycopg.Error) as caught, book.transaction():
+        breach(book)
+    assert caught.value.sqlstate == sqlstate
+    book.execute(pulled)  # type: ignore[call-overload]  # one of the literals above
+    with book.transaction():
+        breach(book)
+
+
+def test_a_revoked_group_frees_its_lines(book: Connection) -> None:
+    group_id = match(book, external(book), ledger())
+    book.execute("INSERT INTO recon.match_revocation VALUES (%s, 'wrong', 'test')", (group_id,))
+    match(book, external(book), ledger(2))
+    states = book.execute("SELECT DISTINCT group_id, state FROM recon.match_v1 ORDER BY 1").fetchall()
+    assert [state for _, state in states] == ["revoked", "confirmed"]
+
+
+def test_every_change_of_an_exception_leaves_an_event(book: Connection) -> None:
+    exception_id = book.execute(EXCEPTION).fetchone()
+    assert exception_id is not None
+    with book.transaction():
+        book.execute("SELECT set_config('tieout.actor', 'engine', true)")
+        book.execute("UPDATE recon.exception SET severity = 'critical'")
+        book.execute("UPDATE recon.exception SET age_business_days = 3")  # ageing alone is no event
+        book.execute("UPDATE recon.exception SET status = 'cleared', cleared_on = '2026-11-17'")
+        book.execute("UPDATE recon.exception SET status = 'open', cleared_on = NULL")
+    with book.transaction():
+        book.execute("SET LOCAL ROLE tieout_analyst")
+        book.execute("SELECT recon.take_exception(%s, 'anna')", exception_id)
+        book.execute("SELECT recon.comment_exception(%s, 'asked the bank', 'anna')", exception_id)
+    found = book.execute("SELECT event, actor, note FROM recon.exception_event ORDER BY event_id").fetchall()
+    assert [row[0] for row in found] == ["opened", "changed", "cleared", "reopened", "taken", "commented"]
+    assert [row[1] for row in found[1:]] == ["engine", "engine", "engine", "anna", "anna"]
+    assert found[-1][2] == "asked the bank"
+
+
+def test_a_rejected_match_is_revoked_and_remembered(book: Connection) -> None:
+    group_id = match(book, external(book), ledger())
+    with book.transaction():
+        book.execute("SET LOCAL ROLE tieout_analyst")
+        book.execute("SELECT recon.reject_match(%s, 'other customer', 'anna')", (group_id,))
+    assert book.execute("SELECT state FROM recon.match_v1 LIMIT 1").fetchone() == ("revoked",)
+    assert book.execute("SELECT actor, reason FROM recon.decision").fetchall() == [("anna", "other customer")]
