@@ -97,25 +97,14 @@ class EmbeddedPostgres:
         """The server has ended in good order; says whether it was running."""
         with self._lock():
             places = recorded(self.home)
-            if places is None or not _is_running(places):
+            if places is None:
                 return False
-            done = places.account.run(
-                places.program("pg_ctl"),
-                "-s",
-                "-D",
-                places.data,
-                "stop",
-                "-m",
-                "fast",
-                "-w",
-                "-t",
-                str(READY_SECONDS),
-            )
-            if done.returncode != 0:
-                raise _failure(places, "to stop the server", done.stdout)
+            running = _is_running(places)
+            if running:
+                _end(places)
             with contextlib.suppress(OSError):
                 places.socket_folder().rmdir()
-            return True
+            return running
 
     def status(self) -> ServerStatus:
         """What runs at this moment; starts nothing and makes nothing."""
@@ -298,6 +287,24 @@ def _launch(places: Places) -> int:
     if done.returncode != 0:
         raise _failure(places, "to start the server", done.stdout)
     return int(done.stdout)
+
+
+def _end(places: Places) -> None:
+    """The server has written everything down and is gone; open sessions are rolled back."""
+    done = places.account.run(
+        places.program("pg_ctl"),
+        "-s",
+        "-D",
+        places.data,
+        "stop",
+        "-m",
+        "fast",
+        "-w",
+        "-t",
+        str(READY_SECONDS),
+    )
+    if done.returncode != 0:
+        raise _failure(places, "to stop the server", done.stdout)
 
 
 def _refusal(places: Places) -> str | None:
