@@ -22,7 +22,7 @@ from reconciliation.sources import Sources, parse_sources
 def definitions() -> dg.Definitions:
     """The definitions of this environment's sources."""
     settings = read_settings(os.environ, Path.cwd())
-    sources = read_sources(settings) if settings.sources.exists() else parse_sources(packaged_sources())
+    sources = read_sources(settings.sources) if settings.sources.exists() else parse_sources(packaged_sources())
     return definitions_of(sources, today=datetime.now(UTC).date())
 
 

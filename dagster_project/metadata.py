@@ -36,7 +36,7 @@ def plain(value: Any) -> bool | int | float | str | None:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> dg.MarkdownMetadataValue:
-    """A Markdown table; numbers stand to the right in every row alike, by the first row."""
+    """A Markdown table."""
     listed = [[_cell(value) for value in row] for row in rows]
     lines = [columns, ["---"] * len(columns), *listed]
     return dg.MetadataValue.md("\n".join("| " + " | ".join(line) + " |" for line in lines))
@@ -50,10 +50,10 @@ def of_delivery(outcomes: Sequence[DeliveryOutcome], missing: Sequence[str]) -> 
     told = {f"Files {name}": number for name, number in count.items()}
     rows = [(outcome.file_name, outcome.outcome, outcome.line_count) for outcome in outcomes]
     return {
+        "Deliveries": table(["file", "outcome", "lines"], rows),
         "dagster/row_count": len(outcomes),
         **told,
         "Files missing": len(missing),
-        "Deliveries": table(["file", "outcome", "lines"], rows),
     }
 
 
@@ -61,10 +61,10 @@ def of_lines(day: SourceDay) -> Metadata:
     """How many lines the source told for the day, and in which files."""
     rows = [(file["file_name"], file["outcome"], file["line_count"]) for file in day.files]
     return {
+        "Files of the day": table(["file", "outcome", "lines"], rows),
         "dagster/row_count": day.line_count,
         "Lines": day.line_count,
         "Files": len(day.files),
-        "Files of the day": table(["file", "outcome", "lines"], rows),
     }
 
 
@@ -72,6 +72,7 @@ def of_matches(day: SourceDay, outcome: RunOutcome) -> Metadata:
     """The share matched, by pass, and what this run did."""
     rows = sorted(day.matched_by_pass.items())
     return {
+        "Matched by pass": table(["pass", "lines"], rows),
         "dagster/row_count": day.matched_count,
         "Matched %": matched_percent(day),
         "Lines matched": day.matched_count,
@@ -79,7 +80,6 @@ def of_matches(day: SourceDay, outcome: RunOutcome) -> Metadata:
         "Groups made": outcome.groups_made,
         "Groups undone": outcome.groups_revoked,
         "Arrivals confirmed": outcome.legs_made,
-        "Matched by pass": table(["pass", "lines"], rows),
     }
 
 
@@ -91,6 +91,7 @@ def of_exceptions(day: SourceDay, source: Source) -> Metadata:
         for group in day.exceptions
     ]
     return {
+        "Open exceptions": table(["class", "kind", "severity", "count", "value"], rows),
         "dagster/row_count": day.count(),
         "Open genuine": day.count(exception_class="genuine"),
         "Open timing": day.count(exception_class="timing"),
@@ -99,7 +100,6 @@ def of_exceptions(day: SourceDay, source: Source) -> Metadata:
         "Open critical": day.count(at_least="critical"),
         **_plotted("Value open", {asset: opened.get(asset, 0) for asset in _assets(source)}),
         "Value open": _amounts(opened),
-        "Open exceptions": table(["class", "kind", "severity", "count", "value"], rows),
     }
 
 
@@ -109,6 +109,7 @@ def of_statement(day: SourceDay) -> Metadata:
     for proof in day.proofs:
         unexplained[proof.asset] = unexplained.get(proof.asset, 0) + abs(proof.unexplained_minor)
     return {
+        "Bridge": dg.MetadataValue.md(bridge_table(day.proofs)),
         "dagster/row_count": len(day.proofs),
         "Accounts tied out": len(day.proofs) - day.unexplained_count,
         "Accounts not tied out": day.unexplained_count,
@@ -116,7 +117,6 @@ def of_statement(day: SourceDay) -> Metadata:
         "Open genuine": day.count(exception_class="genuine"),
         **_plotted("Unexplained", unexplained),
         "Unexplained": _amounts(unexplained),
-        "Bridge": dg.MetadataValue.md(bridge_table(day.proofs)),
     }
 
 
@@ -132,10 +132,10 @@ def of_trial_balance(rows: Sequence[Mapping[str, Any]]) -> Metadata:
         for asset, listed in sorted(_by_asset(rows).items())
     ]
     return {
+        "Trial balance": table(["asset", "debits", "credits", "accounts in use"], told),
         "dagster/row_count": len(rows),
         "Accounts": len(rows),
         "Assets": len(told),
-        "Trial balance": table(["asset", "debits", "credits", "accounts in use"], told),
     }
 
 
