@@ -194,8 +194,9 @@ class _Reader:
         account = next(iter(part.accounts)) if len(part.accounts) == 1 else None
         if len(part.accounts) > 1:
             self._proofs.note(f"{currency}: rows of several accounts, so that the statement names none")
+        names = (account, part.to_date.isoformat(), currency, self._proofs.payouts_named(currency))
         return Statement(
-            statement_ref=f"{account + ':' if account else ''}{part.to_date.isoformat()}:{currency}",
+            statement_ref=":".join(name for name in names if name),
             account=account,
             asset=currency,
             sequence_no=None,

@@ -4,6 +4,7 @@ Law: members of a payout + the payout itself = 0 wherever the file holds both. A
 members, since Stripe cannot know what it is made of; one that came back is no part of its own sum.
 """
 
+import hashlib
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -98,6 +99,17 @@ class Proofs:
         else:
             payout.members_minor += net_minor
             payout.member_count += 1
+
+    def payouts_named(self, currency: str) -> str:
+        """What names the payouts of a currency together: the id of the only one, a digest of several, empty for none.
+
+        Two reports of one day that pay out different payouts are two statements; the same payouts told again are a
+        correction.
+        """
+        names = sorted(payout_id for payout_id, paid_in in self._payouts if paid_in == currency)
+        if len(names) <= 1:
+            return "".join(names)
+        return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
 
     def prove(self, *, payout_rows_required: bool) -> dict[str, tuple[str, ...]]:
         """Proofs in words by currency. Codes: ``control_total``, ``amount``, ``truncated`` (no payout row)."""

@@ -85,7 +85,8 @@ def refusal(content: bytes, **settings: str) -> RefusedFile:
 def test_a_report_is_read_with_every_payout_proved() -> None:
     delivery = read(report(ROWS))
     euro, yen = delivery.statements
-    assert (euro.statement_ref, euro.account, euro.movement_minor) == ("acct_1:2026-11-17:EUR", "acct_1", 0)
+    assert (euro.statement_ref, euro.account) == ("acct_1:2026-11-17:EUR:po_1", "acct_1")
+    assert euro.movement_minor == 0
     assert (euro.opening_minor, euro.closing_minor, euro.sequence_no) == (None, None, None)
     assert euro.proofs == (
         "net = gross - fee in 5 rows",
@@ -93,6 +94,15 @@ def test_a_report_is_read_with_every_payout_proved() -> None:
     )
     assert (yen.asset, yen.line_count, yen.from_date) == ("JPY", 2, date(2026, 11, 17))
     assert delivery.notes == ()
+
+
+def test_two_reports_of_a_day_are_one_statement_only_if_they_tell_of_the_same_payouts() -> None:
+    def name(*payouts: str) -> str:
+        rows = [row(f"t{place}", "10", automatic_payout_id=payout_id) for place, payout_id in enumerate(payouts)]
+        return read(report(rows)).statements[0].statement_ref
+
+    assert name("po_1", "po_2") == name("po_2", "po_1", "po_1")
+    assert len({name("po_1"), name("po_2"), name("po_1", "po_2")}) == 3
 
 
 def test_a_row_becomes_a_line_with_its_fee_and_references() -> None:

@@ -168,7 +168,7 @@ def test_a_report_of_one_day_says_nothing_about_the_week_before(store: Connectio
     week = [Charge(f"txn_{number}", 100, day=f"2026-11-{16 + number}") for number in range(5)]
     deliver(store, stripe_file(*week), source=STRIPE)
     outcome = deliver(store, stripe_file(week[-1], Charge("txn_9", 7, day="2026-11-20")), source=STRIPE)
-    assert (outcome.outcome, outcome.withdrawn_count, outcome.added_count) == ("corrected", 0, 1)
+    assert (outcome.outcome, outcome.withdrawn_count, outcome.added_count) == ("accepted", 0, 1)
     assert len(current_lines(store, STRIPE)) == 6
 
 
