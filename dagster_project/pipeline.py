@@ -92,12 +92,14 @@ def packaged_sources() -> str:
 def open_project(settings: Settings) -> Project:
     """Reach the database and read the sources; starts the embedded server if there is no other."""
     sources = read_sources(settings.sources)
-    return Project(
+    project = Project(
         settings=settings,
         database=reach(settings),
         sources=sources,
         card_tokens=KeyedCardTokens(settings.card_key()),
     )
+    alert_channels(project)  # a route that leads nowhere is said now, not when the first alert waits
+    return project
 
 
 def initialise(settings: Settings, *, sources_text: str) -> Project:
@@ -192,7 +194,9 @@ def _state_of(path: Path) -> FileState | None:
         found = path.stat()
     except FileNotFoundError:
         return None
-    return FileState(size=found.st_size, modified_ns=found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else None
+    return (
+        FileState(size=found.st_size, modified_ns=found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else None
+    )
 
 
 def _free_name(path: Path) -> Path:
@@ -226,16 +230,36 @@ def reconcile_source(
     return outcome
 
 
-def deliver_alerts(project: Project) -> int:
-    """Hand waiting alerts to every channel; returns how many went out. A channel that fails leaves its alerts
-    waiting.
+def alert_channels(project: Project) -> list[Channel]:
+    """The plain file and every channel of the settings.
+
+    Raises:
+        SettingsError: a source names a channel that is none of them: its alerts would wait for ever.
     """
     channels: list[Channel] = [
         FileChannel(project.alert_file),
         *apprise_channels(project.settings.alert_urls),
     ]
+    known = [channel.name for channel in channels]
+    for source in project.sources.sources:
+        unknown = [name for name in source.alerts if name not in known]
+        if unknown:
+            raise SettingsError(
+                f"source {source.id}, alerts: expected some of {', '.join(known)} (the file, and TIEOUT_ALERT_URLS by "
+                f"scheme and place), found {', '.join(unknown)}"
+            )
+    return channels
+
+
+def deliver_alerts(project: Project) -> int:
+    """Hand waiting alerts to the channels of their source; returns how many went out.
+
+    A channel that fails leaves its alerts waiting.
+    """
+    channels = alert_channels(project)
+    routes = {source.id: source.alerts for source in project.sources.sources if source.alerts}
     with translated_errors():
-        return deliver_waiting(lambda: project.database.session("tieout_matcher"), channels)
+        return deliver_waiting(lambda: project.database.session("tieout_matcher"), channels, routes=routes)
 
 
 def source_day(project: Project, source: Source, day: date) -> SourceDay:

@@ -17,6 +17,7 @@ ON CONFLICT ON CONSTRAINT one_alert_per_cause DO NOTHING
 -- name: waiting
 -- Alerts and the channels they wait for, oldest first. An alert waits for every channel until one has it; from then on only for
 -- those that failed, so that a new channel is not told old news. After a failure it waits longer each time, an hour at most.
+-- A source with routes goes by them alone; one without goes by every channel.
 SELECT a.alert_id, array_agg(c.name ORDER BY c.name) AS channels
 FROM recon.alert AS a
 CROSS JOIN unnest(%(channels)s::text[]) AS c (name)
@@ -32,6 +33,7 @@ WHERE t.sent_here = 0
   AND (t.sent_count = 0 OR t.failed_here > 0)
   AND (t.failed_at IS NULL
        OR t.failed_at + least(%(retry_seconds)s::integer * power(2, least(t.failed_here, 20)), 3600) * interval '1 second' <= clock_timestamp())
+  AND (%(routes)s::jsonb -> a.source_id IS NULL OR (%(routes)s::jsonb -> a.source_id) ? c.name)
   AND (%(alert_id)s::bigint IS NULL OR a.alert_id = %(alert_id)s::bigint)
 GROUP BY a.alert_id
 ORDER BY a.alert_id

@@ -5,9 +5,11 @@ it. Two workers at once do not send the same alert: one holds its lock. A channe
 The clock is the database's.
 """
 
+import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from types import MappingProxyType
 from typing import Any, Final
 
 import psycopg
@@ -27,6 +29,7 @@ def deliver_waiting(
     sessions: Callable[[], AbstractContextManager[Connection]],
     channels: Sequence[Channel],
     *,
+    routes: Mapping[str, Sequence[str]] = MappingProxyType({}),
     alerts_max: int = ALERTS_MAX,
     retry_seconds: int = RETRY_SECONDS,
 ) -> int:
@@ -34,13 +37,15 @@ def deliver_waiting(
 
     ``sessions`` opens a connection in a transaction of its own, committed at its end, under a role that may read
     ``recon.alert`` and write ``recon.alert_attempt``; one for each alert, so that what was sent is marked at once.
-    ``retry_seconds`` is the wait after a first failure; it doubles with each further one, up to an hour.
+    ``routes`` names the channels of a source that is not told by all of them. ``retry_seconds`` is the wait after a first failure; it doubles with each further one, up to an hour.
     """
     by_name = {channel.name: channel for channel in channels}
     if len(by_name) != len(channels):
         raise ValueError("channels: expected a name of its own for each, found one twice")
     with sessions() as connection:
-        waiting = [alert_id for alert_id, _ in _waiting(connection, by_name, alerts_max, retry_seconds)]
+        waiting = [
+            alert_id for alert_id, _ in _waiting(connection, by_name, routes, alerts_max, retry_seconds)
+        ]
     failures: Counter[str] = Counter()
     delivered = 0
     for alert_id in waiting:
@@ -48,7 +53,7 @@ def deliver_waiting(
         if not open_channels:
             break
         with sessions() as connection:
-            sent = _deliver(connection, alert_id, open_channels, failures, retry_seconds)
+            sent = _deliver(connection, alert_id, open_channels, routes, failures, retry_seconds)
         delivered += bool(sent)
     return delivered
 
@@ -57,12 +62,13 @@ def _deliver(
     connection: Connection,
     alert_id: int,
     channels: dict[str, Channel],
+    routes: Mapping[str, Sequence[str]],
     failures: Counter[str],
     retry_seconds: int,
 ) -> int:
     if not lock(connection, f"alert:{alert_id}", wait=False):
         return 0  # another worker has it in hand
-    still_waiting = _waiting(connection, channels, 1, retry_seconds, alert_id=alert_id)
+    still_waiting = _waiting(connection, channels, routes, 1, retry_seconds, alert_id=alert_id)
     row = connection.execute(SQL["read_alert"], {"alert_id": alert_id}).fetchone()
     if not still_waiting or row is None:
         return 0  # another worker was here since
@@ -81,6 +87,7 @@ def _deliver(
 def _waiting(
     connection: Connection,
     channels: dict[str, Channel],
+    routes: Mapping[str, Sequence[str]],
     alerts_max: int,
     retry_seconds: int,
     *,
@@ -88,6 +95,7 @@ def _waiting(
 ) -> list[tuple[int, list[str]]]:
     wanted = {
         "channels": sorted(channels),
+        "routes": json.dumps({source_id: list(names) for source_id, names in routes.items()}),
         "retry_seconds": retry_seconds,
         "alert_id": alert_id,
         "alerts_max": alerts_max,

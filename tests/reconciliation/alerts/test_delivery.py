@@ -98,6 +98,15 @@ def test_what_was_sent_is_marked_and_not_sent_again(sessions: Sessions) -> None:
     assert attempts(sessions) == [("list", "sent")]
 
 
+def test_a_source_with_routes_goes_by_them_alone(sessions: Sessions) -> None:
+    put(sessions)
+    desk, pager = Recorder(), Recorder(name="pager")
+    routes = {"bank": ["pager"], "stripe": ["list"]}
+    assert [deliver_waiting(sessions, [desk, pager], routes=routes) for _ in range(2)] == [1, 0]
+    assert (len(desk.received), len(pager.received)) == (0, 1)
+    assert attempts(sessions) == [("pager", "sent")]
+
+
 def test_a_channel_that_fails_leaves_the_alert_waiting_for_it_alone(sessions: Sessions) -> None:
     put(sessions)
     good, bad = Recorder("good"), Recorder("bad", fails=True)
