@@ -37,7 +37,8 @@ def deliver_waiting(
 
     ``sessions`` opens a connection in a transaction of its own, committed at its end, under a role that may read
     ``recon.alert`` and write ``recon.alert_attempt``; one for each alert, so that what was sent is marked at once.
-    ``routes`` names the channels of a source that is not told by all of them. ``retry_seconds`` is the wait after a first failure; it doubles with each further one, up to an hour.
+    ``routes`` names the channels of a source that is not told by all of them. ``retry_seconds`` is the wait after a
+    first failure; it doubles with each further one, up to an hour.
     """
     by_name = {channel.name: channel for channel in channels}
     if len(by_name) != len(channels):
@@ -53,7 +54,14 @@ def deliver_waiting(
         if not open_channels:
             break
         with sessions() as connection:
-            sent = _deliver(connection, alert_id, open_channels, routes, failures, retry_seconds)
+            sent = _deliver(
+                connection,
+                alert_id,
+                channels=open_channels,
+                routes=routes,
+                failures=failures,
+                retry_seconds=retry_seconds,
+            )
         delivered += bool(sent)
     return delivered
 
@@ -61,6 +69,7 @@ def deliver_waiting(
 def _deliver(
     connection: Connection,
     alert_id: int,
+    *,
     channels: dict[str, Channel],
     routes: Mapping[str, Sequence[str]],
     failures: Counter[str],
