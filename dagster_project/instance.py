@@ -51,8 +51,9 @@ def dagster_environment(project: Project) -> dict[str, str]:
 def instance(project: Project) -> dg.DagsterInstance:
     """The instance, a context manager, with its tables at Dagster's newest revision."""
     environment = dagster_environment(project)
+    home = environment.pop("DAGSTER_HOME")  # for children; this process may have one of its own
     os.environ.update(environment)  # `dagster.yaml` names the URL by its variable
-    opened = dg.DagsterInstance.from_config(environment["DAGSTER_HOME"])
+    opened = dg.DagsterInstance.from_config(home)
     for storage in (opened.run_storage, opened.event_log_storage, opened.schedule_storage):
         revisions = storage.alembic_version() if storage else None
         if revisions and revisions[0] != revisions[1]:

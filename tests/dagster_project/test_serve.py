@@ -1,0 +1,226 @@
+"""`tieout up` and `tieout down` for real: what starts, where it listens, how it ends, and what a killed one leaves."""
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from dagster_project.processes import ProcessMark
+
+TIEOUT = Path(sys.executable).with_name("tieout")
+REPOSITORY = Path(__file__).resolve().parents[2]
+LOOPBACK = {
+    "0100007F",  # 127.0.0.1, as the kernel's tables write it
+    "0000000000000000FFFF00000100007F",  # the same as IPv6 writes it
+    "00000000000000000000000001000000",  # ::1
+}
+CHILDREN = {"code-server", "webserver", "daemon"}
+
+
+class Home:
+    """A project's folder, and the commands run in it."""
+
+    def __init__(self, folder: Path, database_url: str, dagster_url: str) -> None:
+        self.folder = folder
+        self.state = folder / ".tieout"
+        self.environment = {
+            **os.environ,
+            "TIEOUT_HOME": str(folder),
+            "TIEOUT_DATABASE_URL": database_url,
+            "TIEOUT_DAGSTER_DATABASE_URL": dagster_url,
+            "http_proxy": "http://127.0.0.1:9",  # nothing of ours may ask a proxy for this machine
+        }
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [TIEOUT, *arguments]
+        return subprocess.run(
+            command, env=self.environment, cwd=self.folder, capture_output=True, text=True, timeout=100, check=False
+        )
+
+    @contextlib.contextmanager
+    def up(self, port: int, *, deaf: bool = False) -> Iterator[subprocess.Popen[str]]:
+        """A running `up`; ``deaf`` starts it as a shell does behind `&`, with the signals ignored."""
+
+        def ignore() -> None:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+        with subprocess.Popen(
+            [TIEOUT, "up", "--dagster-port", str(port)],
+            env=self.environment,
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+            preexec_fn=ignore if deaf else None,  # noqa: PLW1509 - no threads here
+        ) as process:
+            try:
+                yield process
+            finally:
+                self.run("down")
+                process.kill()
+
+    @property
+    def children(self) -> dict[str, ProcessMark]:
+        """The marks that `up` wrote down."""
+        try:
+            written = json.loads((self.state / "up.json").read_text())["children"]
+        except FileNotFoundError:
+            return {}
+        found = {name: ProcessMark.parse(text) for name, text in written.items()}
+        return {name: mark for name, mark in found.items() if mark is not None}
+
+
+@pytest.fixture
+def home(tmp_path: Path, database_url: str, empty_database_url: str) -> Home:
+    folder = tmp_path / "a home"
+    folder.mkdir()
+    return Home(folder, database_url, empty_database_url)
+
+
+def free_port() -> int:
+    with socket.socket() as attempt:
+        attempt.bind(("127.0.0.1", 0))
+        return int(attempt.getsockname()[1])
+
+
+def wait_for(happened: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline, f"not within {seconds} seconds"
+        time.sleep(0.1)
+
+
+def read_until(process: subprocess.Popen[str], words: str) -> str:
+    """What `up` says, to the line that holds the words."""
+    assert process.stdout is not None
+    said = ""
+    for line in process.stdout:
+        said += line
+        if words in line:
+            return said
+    raise AssertionError(f"`up` ended without {words!r}: {said}")
+
+
+def asked(port: int, query: str) -> dict[str, object]:
+    """The answer of the UI's own interface."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    body = json.dumps({"query": query})
+    connection.request("POST", "/graphql", body, {"Content-Type": "application/json"})
+    answer = json.loads(connection.getresponse().read())
+    connection.close()
+    assert "errors" not in answer
+    return dict(answer["data"])
+
+
+def listening_elsewhere(process_ids: set[int]) -> list[str]:
+    """Addresses other than loopback that any of the processes listens on."""
+    inodes = set()
+    for process_id in process_ids:
+        for link in Path(f"/proc/{process_id}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                inodes.add(str(link.readlink()))
+    found = []
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().split("\n")[1:]:
+            fields = line.split()
+            listens = len(fields) > 9 and fields[3] == "0A" and f"socket:[{fields[9]}]" in inodes
+            if listens and fields[1].partition(":")[0] not in LOOPBACK:
+                found.append(fields[1])
+    return found
+
+
+def test_up_serves_on_loopback_alone_and_down_ends_all_of_it(home: Home) -> None:
+    port = free_port()
+    with home.up(port, deaf=True) as process:
+        said = read_until(process, "Dagster: http")
+        assert f"http://127.0.0.1:{port}" in said
+        marks = home.children
+        assert set(marks) == CHILDREN
+        assert listening_elsewhere({mark.process_id for mark in marks.values()}) == []
+
+        answer = asked(
+            port,
+            "{ workspaceOrError { ... on Workspace { locationEntries { name loadStatus } } } "
+            "assetNodes { id } shouldShowNux }",
+        )
+        assert answer["workspaceOrError"] == {"locationEntries": [{"name": "tieout", "loadStatus": "LOADED"}]}
+        assert len(answer["assetNodes"]) == 16  # type: ignore[arg-type]
+        assert answer["shouldShowNux"] is False
+
+        second = home.run("up", "--dagster-port", str(free_port()))
+        assert (second.returncode, "found `tieout up` at work" in second.stderr) == (1, True)
+
+        stopped = home.run("down", "--json")
+        assert json.loads(stopped.stdout) == {"stopped": ["tieout up"]}
+        assert process.wait(timeout=30) == 0
+        assert not any(mark.is_alive for mark in marks.values())
+        assert not (home.state / "up.json").exists()
+    assert json.loads(home.run("down", "--json").stdout) == {"stopped": []}
+
+
+def test_when_one_process_ends_all_end_and_the_log_is_named(home: Home) -> None:
+    with home.up(free_port()) as process:
+        wait_for(lambda: "code-server" in home.children)
+        mark = home.children["code-server"]
+        os.kill(mark.process_id, signal.SIGKILL)
+        said = read_until(process, "tieout: ")
+        assert "code-server: expected to run, found ended with code -9" in said
+        assert str(home.state / "logs" / "code-server.log") in said
+        assert process.wait(timeout=60) == 1
+        assert not home.children
+
+
+def test_up_can_be_interrupted_before_it_is_ready(home: Home) -> None:
+    with home.up(free_port()) as process:
+        wait_for(lambda: "code-server" in home.children)
+        marks = home.children
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 0
+        assert not any(mark.is_alive for mark in marks.values())
+
+
+def test_a_port_that_is_taken_is_refused_by_name(home: Home) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        refused = home.run("up", "--dagster-port", str(port))
+    assert refused.returncode == 1
+    assert f"port {port}: expected it to be free" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_down_ends_what_a_killed_up_left_and_no_other_program(home: Home) -> None:
+    sleeper = [sys.executable, "-c", "import time; time.sleep(600)"]
+    with (
+        subprocess.Popen(sleeper, start_new_session=True) as left,
+        subprocess.Popen(sleeper, start_new_session=True) as other,
+    ):
+        left_mark, other_mark = ProcessMark.of(left.pid), ProcessMark.of(other.pid)
+        assert left_mark is not None
+        assert other_mark is not None
+        home.state.mkdir()
+        reused = ProcessMark(other_mark.process_id, other_mark.started - 1)  # its id, of an earlier program
+        state = {"owner": "4194305:1", "children": {"webserver": left_mark.text, "daemon": reused.text}}
+        (home.state / "up.json").write_text(json.dumps(state))
+        assert json.loads(home.run("down", "--json").stdout) == {"stopped": ["what a killed `tieout up` had left"]}
+        assert left.wait(timeout=10) == -signal.SIGTERM
+        assert other.poll() is None
+        other.kill()
+
+
+def test_down_is_safe_where_nothing_ever_ran(home: Home) -> None:
+    done = home.run("down")
+    assert (done.returncode, done.stdout) == (0, "Nothing was running.\n")
+    assert not home.state.exists()
