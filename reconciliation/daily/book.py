@@ -31,14 +31,20 @@ def revoke_stale(
     """
     fallen = [row[0] for row in connection.execute(SQL["groups_on_closed_lines"], {"source": source_id})]
     _revoke(connection, fallen, "a line it rested on was superseded or withdrawn")
-    wanted: set[str] = set()
+    live = connection.execute(SQL["live_groups"], {"source": source_id, "first": first}).fetchall()
+    if not live:
+        return len(fallen), frozenset()
+    connection.execute("TRUNCATE incoming_group")
     for outcome in found:
-        keys: list[Any] = outcome.result.groups["group_key"].to_pylist()
-        wanted.update(keys)
-    live = dict(connection.execute(SQL["live_groups"], {"source": source_id, "first": first}).fetchall())
-    stale = [group_id for group_id, key in live.items() if key not in wanted]
+        copy_in(connection, outcome.result.groups, "incoming_group")
+    kept = dict(
+        connection.execute(
+            SQL["groups_still_made"], {"groups": [group_id for (group_id,) in live]}
+        ).fetchall()
+    )
+    stale = [group_id for (group_id,) in live if group_id not in kept]
     _revoke(connection, stale, "matched again from changed data: this explanation is no longer made")
-    return len(fallen) + len(stale), frozenset(key for key in live.values() if key in wanted)
+    return len(fallen) + len(stale), frozenset(kept.values())
 
 
 def write_groups(

@@ -5,26 +5,23 @@ either in a group or in exactly one exception; a fold that loses or doubles a li
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import date
-from itertools import pairwise
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute
 
 from reconciliation.classification import (
-    AcceptedStatement,
     AmbiguousCase,
     BusinessCalendar,
     Classified,
-    RefusedDelivery,
-    UnexplainedRest,
     balance_breaks,
     classify,
     missing_days,
     source_gaps,
 )
+from reconciliation.daily.rests import deliveries_until, rests_before, rests_of
 from reconciliation.daily.universe import Universe
 from reconciliation.daily.window import Window
 from reconciliation.evidence.bridge import AccountDay, Proof, StatedBalance, prove
@@ -53,7 +50,6 @@ class State:
     matched_ledger: pa.Table
     external_minor: Mapping[str, int]
     difference_minor: Mapping[str, int]
-    closing_minor: Mapping[str, int]
     breaks: Mapping[tuple[str, int], date]
 
 
@@ -96,8 +92,9 @@ class _Play:
     open_ledger: pa.Table
 
 
-def first_state(universe: Universe) -> State:
+def first_state(setting: Setting) -> State:
     """The state before the window's first day. Items brought forward enter play with the first day's own."""
+    universe = setting.universe
     return State(
         open_external=universe.external.slice(0, 0),
         open_ledger=universe.ledger.slice(0, 0),
@@ -105,8 +102,7 @@ def first_state(universe: Universe) -> State:
         matched_ledger=universe.ledger.slice(0, 0),
         external_minor=universe.external_before,
         difference_minor=universe.differences_before,
-        closing_minor={},
-        breaks=universe.open_breaks,
+        breaks=rests_before(universe, setting.window.first, source=setting.source, calendar=setting.calendar),
     )
 
 
@@ -115,7 +111,7 @@ def fold_day(state: State, day: date, setting: Setting) -> tuple[State, DayOutco
     play = _matched(state, day, setting)
     found, gaps = _judged(state, day, play, setting)
     external_minor, difference_minor, proofs = _proved(state, day, play, found, setting)
-    rests = _rests(proofs, gaps, setting.universe.statements, state.breaks)
+    rests = rests_of(proofs, gaps, setting.universe, state.breaks)
     breaks = balance_breaks(
         rests=rests, as_of=day, source=setting.source, calendar=setting.calendar
     ).exceptions
@@ -126,7 +122,6 @@ def fold_day(state: State, day: date, setting: Setting) -> tuple[State, DayOutco
         matched_ledger=pa.concat_tables([state.matched_ledger, play.matched_ledger]),
         external_minor=external_minor,
         difference_minor=difference_minor,
-        closing_minor={proof.account: proof.closing_minor for proof in proofs},
         breaks={(rest.account, rest.unexplained_minor): rest.business_date for rest in rests},
     )
     outcome = DayOutcome(
@@ -146,7 +141,9 @@ def _matched(state: State, day: date, setting: Setting) -> _Play:
     universe, window = setting.universe, setting.window
     external = pa.concat_tables([state.open_external, _entering(universe.external, day, window)])
     ledger = pa.concat_tables([state.open_ledger, _entering(universe.ledger, day, window)])
-    result = match_day(external, ledger, setting.source.match, rejected=universe.rejected_groups)
+    result = _dated_by_step(
+        match_day(external, ledger, setting.source.match, rejected=universe.rejected_groups), day, window
+    )
     matched_external, open_external = _split_external(external, result)
     matched_ledger, open_ledger = _split_ledger(ledger, result)
     return _Play(
@@ -164,7 +161,7 @@ def _judged(state: State, day: date, play: _Play, setting: Setting) -> tuple[Cla
     """Exceptions of the open items with their members, and those of the files."""
     source, calendar, withdrawn = setting.source, setting.calendar, setting.universe.withdrawn
     taken_external, taken_ledger = setting.taken(play.open_external, play.open_ledger)
-    accepted, refused = _deliveries(setting.universe, day)
+    accepted, refused = deliveries_until(setting.universe, day)
     found = classify(
         open_external=play.open_external,
         open_ledger=play.open_ledger,
@@ -197,7 +194,6 @@ def _proved(
                 asset=asset,
                 business_date=day,
                 stated=_stated(universe.statements, account, day),
-                previous_closing_minor=state.closing_minor.get(account),
                 external_minor=external_minor.get(account, 0),
                 movement_minor=movement.get(account, 0),
                 ledger_start_minor=universe.ledger_start.get(account, 0),
@@ -212,6 +208,19 @@ def _proved(
         for account, asset in ((mapping.ledger, mapping.asset) for mapping in setting.source.accounts)
     )
     return external_minor, difference_minor, proofs
+
+
+def _dated_by_step(result: MatchResult, day: date, window: Window) -> MatchResult:
+    """A group whose members are all older was decided by what the day brought (a rival was taken): it is the day's.
+
+    Else the day could be computed again without it, and it would outlive its reason.
+    """
+    before = _day_before(day, window)
+    began = before + timedelta(days=1) if before else window.first
+    place = result.groups.schema.get_field_index("as_of")
+    as_of = result.groups["as_of"]
+    dated = kernel.if_else(kernel.less(as_of, began), pa.scalar(day, pa.date32()), as_of)
+    return replace(result, groups=result.groups.set_column(place, result.groups.schema.field(place), dated))
 
 
 def _entering(items: pa.Table, day: date, window: Window) -> pa.Table:
@@ -258,27 +267,6 @@ def _ambiguous(result: MatchResult) -> tuple[AmbiguousCase, ...]:
         AmbiguousCase(line_ids=tuple(sorted(lines)), ledger_lines=tuple(sorted(entries)), reason=reason)
         for _, (lines, entries, reason) in sorted(cases.items())
     )
-
-
-def _deliveries(
-    universe: Universe, day: date
-) -> tuple[tuple[AcceptedStatement, ...], tuple[RefusedDelivery, ...]]:
-    rows = universe.statements.filter(kernel.less_equal(universe.statements["to_date"], day)).to_pylist()
-    accepted = tuple(
-        AcceptedStatement(
-            account=row["account"],
-            from_date=row["from_date"],
-            to_date=row["to_date"],
-            sequence_no=row["sequence_no"],
-        )
-        for row in rows
-    )
-    refused = tuple(
-        RefusedDelivery(for_date=refusal.for_date, code=refusal.code)
-        for refusal in universe.refusals
-        if refusal.for_date is not None and refusal.for_date <= day
-    )
-    return accepted, refused
 
 
 def _buckets(
@@ -354,52 +342,4 @@ def _stated(statements: pa.Table, account: str, day: date) -> StatedBalance | No
     row = last.to_pylist()[0]
     return StatedBalance(
         to_date=row["to_date"], opening_minor=row["opening_minor"], closing_minor=row["closing_minor"]
-    )
-
-
-def _rests(
-    proofs: tuple[Proof, ...], gaps: pa.Table, statements: pa.Table, known: Mapping[tuple[str, int], date]
-) -> list[UnexplainedRest]:
-    """What no bridge explains, less what an absent file must have held: that part is the file's exception, not a break.
-
-    A rest keeps the date of the day that first showed it.
-    """
-    days_absent = [
-        (row["account"], row["item_date"]) for row in gaps.select(["account", "item_date"]).to_pylist()
-    ]
-    rests = []
-    for proof in proofs:
-        absent = [day for account, day in days_absent if account in (None, proof.account)]
-        rest = proof.unexplained_minor - _held_by_absent_files(
-            statements, proof.account, proof.business_date, absent
-        )
-        if rest:
-            rests.append(
-                UnexplainedRest(
-                    account=proof.account,
-                    asset=proof.asset,
-                    business_date=known.get((proof.account, rest), proof.business_date),
-                    unexplained_minor=rest,
-                )
-            )
-    return rests
-
-
-def _held_by_absent_files(statements: pa.Table, account: str, day: date, absent: list[date]) -> int:
-    """Movement of the files that are absent: each jump from a closing to the next opening with an absent day
-    between.
-    """
-    if not absent:
-        return 0
-    chain = [
-        row
-        for row in statements.filter(kernel.equal(statements["account"], account))
-        .sort_by("to_date")
-        .to_pylist()
-        if row["to_date"] <= day and row["opening_minor"] is not None and row["closing_minor"] is not None
-    ]
-    return sum(
-        later["opening_minor"] - earlier["closing_minor"]
-        for earlier, later in pairwise(chain)
-        if any(earlier["to_date"] < gone < later["to_date"] for gone in absent)
     )

@@ -193,14 +193,15 @@ WHERE l.source_id = %(source)s AND l.booking_date BETWEEN %(start_date)s AND %(l
   AND NOT EXISTS (SELECT FROM recon.line_closure AS c WHERE c.line_id = l.line_id)
   AND NOT EXISTS (SELECT FROM recon.match_member AS m WHERE m.line_id = l.line_id AND m.side = 'external' AND m.live AND m.leg = %(leg)s)
 
--- name: open_breaks
--- Balance breaks that were open before the window, with the day that first showed them.
-SELECT e.account, e.difference_minor, e.item_date FROM recon.exception AS e
-WHERE e.source_id = %(source)s AND e.kind = 'balance_break' AND e.status <> 'cleared' AND e.opened_on < %(first)s
+-- name: unexplained_before
+-- What the bridges of the days before the window left unexplained, where they did.
+SELECT p.account, p.business_date, p.unexplained_minor
+FROM recon.balance_proof_v1 AS p
+WHERE p.source = %(source)s AND p.business_date < %(first)s AND p.unexplained_minor <> 0
 
 -- name: live_groups
 -- Live groups of the window, to be compared with what the fold found.
-SELECT g.group_id, g.group_key
+SELECT g.group_id
 FROM recon.match_group AS g
 WHERE g.source_id = %(source)s AND g.leg = 'ledger' AND g.as_of >= %(first)s
   AND NOT EXISTS (SELECT FROM recon.match_revocation AS r WHERE r.group_id = g.group_id)
@@ -208,6 +209,13 @@ WHERE g.source_id = %(source)s AND g.leg = 'ledger' AND g.as_of >= %(first)s
 -- name: groups_on_closed_lines
 -- Live groups, of any leg, that rest on a line which no longer speaks.
 SELECT DISTINCT g.group_id
+-- name: groups_still_made
+-- Which of these the fold makes again, word for word: the same lines for another reason are another group.
+SELECT g.group_id, g.group_key
+FROM recon.match_group AS g
+JOIN incoming_group AS i ON i.group_key = g.group_key AND i.as_of = g.as_of AND i.match_pass = g.match_pass AND i.evidence = g.evidence
+WHERE g.group_id = ANY(%(groups)s::bigint[])
+
 FROM recon.match_group AS g
 JOIN recon.match_member AS m ON m.group_id = g.group_id AND m.live
 JOIN recon.line_closure AS c ON c.line_id = m.line_id
@@ -300,11 +308,12 @@ WHERE e.exception_id = m.exception_id AND e.source_id = %(source)s
 -- What was open and is no longer found: cleared, by the live group that took its line if there is one.
 UPDATE recon.exception AS e
 SET status = 'cleared', cleared_on = %(as_of)s, as_of = %(as_of)s, version = e.version + 1,
-    cleared_by_group = (
-        SELECT m.group_id FROM recon.match_member AS m
-        WHERE m.live AND m.leg = 'ledger'
-          AND ((m.side = 'external' AND m.line_id = e.line_id) OR (m.side = 'ledger' AND m.entry_id = e.entry_id AND m.line_no = e.line_no))
-        ORDER BY m.group_id LIMIT 1)
+    cleared_by_group = least(
+        (SELECT min(m.group_id) FROM recon.line AS l -- any version of its line
+         JOIN recon.match_member AS m ON m.line_id = l.line_id AND m.side = 'external' AND m.live AND m.leg = 'ledger'
+         WHERE l.source_id = e.source_id AND l.line_key = e.line_key),
+        (SELECT m.group_id FROM recon.match_member AS m
+         WHERE m.entry_id = e.entry_id AND m.line_no = e.line_no AND m.side = 'ledger' AND m.live AND m.leg = 'ledger'))
 WHERE e.source_id = %(source)s AND e.status <> 'cleared'
   AND NOT EXISTS (SELECT FROM incoming_exception AS i WHERE i.exception_key = e.exception_key)
 

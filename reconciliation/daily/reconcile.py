@@ -21,7 +21,7 @@ from reconciliation.daily import book
 from reconciliation.daily.fold import DayOutcome, Setting, first_state, fold_day
 from reconciliation.daily.legs import match_leg
 from reconciliation.daily.universe import SQL, read_taken, read_universe
-from reconciliation.daily.window import Window, window_of
+from reconciliation.daily.window import Window, last_business_day, window_of
 from reconciliation.errors import AlreadyRunning, ReconciliationError
 from reconciliation.sources import Source
 
@@ -59,7 +59,8 @@ def reconcile(
     """Match, classify and prove everything of a source that is in play up to ``as_of``; safe to repeat.
 
     ``connection`` is inside one transaction under the matcher's role; the caller commits. What changed on earlier days
-    since the last run, late files and late postings included, is computed again from its day on.
+    since the last run, late files and late postings included, is computed again from its day on. A day that is no
+    business day of the source means the last one before it.
 
     Raises:
         AlreadyRunning: another process holds the source and ``wait`` is false.
@@ -75,6 +76,7 @@ def reconcile(
     calendar = BusinessCalendar.of(source.calendars)
     snapshot = _one(connection, "snapshot")
     window = _window(connection, source, calendar, as_of)
+    as_of = last_business_day(as_of, calendar)
     run_id = book.prepare(connection)
     outcomes = _fold(connection, source, calendar, window, snapshot) if window else []
     made = revoked = alerts = 0
@@ -171,7 +173,7 @@ def _fold(
 
     universe = read_universe(connection, source, calendar, window, snapshot)
     setting = Setting(universe=universe, window=window, source=source, calendar=calendar, taken=taken)
-    state, outcomes = first_state(universe), []
+    state, outcomes = first_state(setting), []
     for day in window.days:
         state, outcome = fold_day(state, day, setting)
         outcomes.append(outcome)

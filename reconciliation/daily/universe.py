@@ -56,7 +56,8 @@ class Universe:
     """All that the fold needs, read at one snapshot.
 
     ``external`` and ``ledger`` hold the items of the window and what was open before it. ``ledger_balances`` is keyed
-    by (account, day); ``external_before``, ``differences_before`` and ``ledger_start`` by account.
+    by (account, day), and so is ``unexplained_before``, what earlier proofs left where it was not zero;
+    ``external_before``, ``differences_before`` and ``ledger_start`` are keyed by account.
     """
 
     snapshot: str
@@ -70,7 +71,7 @@ class Universe:
     ledger_balances: Mapping[tuple[str, date], int]
     external_before: Mapping[str, int]
     differences_before: Mapping[str, int]
-    open_breaks: Mapping[tuple[str, int], date]
+    unexplained_before: Mapping[tuple[str, date], int]
 
 
 def end_of_business_day(day: date, source: Source, calendar: BusinessCalendar) -> datetime:
@@ -133,9 +134,9 @@ def read_universe(
         },
         external_before=dict(connection.execute(SQL["external_totals"], wanted).fetchall()),
         differences_before=dict(connection.execute(SQL["allocation_differences"], wanted).fetchall()),
-        open_breaks={
-            (account, amount_minor): since
-            for account, amount_minor, since in connection.execute(SQL["open_breaks"], wanted)
+        unexplained_before={
+            (account, day): unexplained_minor
+            for account, day, unexplained_minor in connection.execute(SQL["unexplained_before"], wanted)
         },
     )
 

@@ -10,6 +10,9 @@ from reconciliation.classification.calendars import BusinessCalendar
 class Window:
     """The days of a run. Groups dated ``first`` or later are computed anew; ``days`` are the steps, in order.
 
+    Steps are business days, and ``first`` is the day after a business day: what is dated on a day off belongs to the
+    step of the next business day, whoever runs when.
+
     ``news`` are those whose exceptions are written: days nobody had reached before, and the last one. A day that is
     computed again keeps the story its exceptions had; what a late file settles is settled on the day that knew.
     """
@@ -29,6 +32,13 @@ class Window:
         return self.days[-1]
 
 
+def last_business_day(day: date, calendar: BusinessCalendar) -> date:
+    """The day itself if it is a business day, else the last one before it."""
+    while not calendar.is_business_day(day):
+        day -= timedelta(days=1)
+    return day
+
+
 def window_of(
     *,
     start_date: date,
@@ -43,13 +53,10 @@ def window_of(
     whatever came since. A change before ``done_to`` folds all days up to ``done_to`` again, also when ``as_of`` is
     earlier: a corrected day must not leave later days resting on what it was before.
     """
-    if as_of < start_date:
-        return None
-    new_from = start_date if done_to is None else done_to + timedelta(days=1)
-    if changed_from is not None and changed_from <= max(as_of, done_to or as_of):
-        new_from = max(start_date, min(new_from, changed_from))
     last = as_of if done_to is None else max(as_of, done_to)
-    if new_from > last:
-        return None
-    days = [day for day in calendar.business_days(new_from, last) if day < last]
-    return Window(first=new_from, days=(*days, last), done_to=done_to)
+    first = start_date if done_to is None else done_to + timedelta(days=1)
+    if changed_from is not None and changed_from <= last:
+        first = min(first, last_business_day(changed_from - timedelta(days=1), calendar) + timedelta(days=1))
+    first = max(start_date, first)
+    days = calendar.business_days(first, last)
+    return Window(first=first, days=days, done_to=done_to) if days else None

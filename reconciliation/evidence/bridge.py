@@ -73,7 +73,6 @@ class AccountDay:
     asset: str
     business_date: date
     stated: StatedBalance | None
-    previous_closing_minor: int | None
     external_minor: int
     movement_minor: int
     ledger_start_minor: int
@@ -186,9 +185,7 @@ def _balances(day: AccountDay) -> tuple[Basis, int, int]:
         return "carried", stated.closing_minor, stated.closing_minor
     opening = stated.opening_minor
     if opening is None:
-        opening = (
-            day.previous_closing_minor if day.previous_closing_minor is not None else stated.closing_minor
-        )
+        opening = stated.closing_minor - day.movement_minor
     return "stated", opening, stated.closing_minor
 
 

@@ -215,7 +215,7 @@ CREATE TABLE recon.match_group (
     source_id        text NOT NULL,
     leg              text NOT NULL CONSTRAINT match_leg CHECK (leg IN ('ledger', 'payout', 'settlement')),
     match_pass       text NOT NULL CONSTRAINT match_pass CHECK (match_pass IN ('exact', 'normalised', 'net_of_fee', 'declared_group')),
-    as_of            date NOT NULL, -- the latest business date of its members
+    as_of            date NOT NULL, -- the latest business date of its members; later if another line had to come first
     asset            text NOT NULL,
     external_minor   bigint NOT NULL,
     ledger_minor     bigint NOT NULL,
@@ -280,7 +280,7 @@ BEGIN
     ) AS m
     LEFT JOIN recon.match_group AS g ON g.group_id = m.group_id
     WHERE g.group_id IS NULL OR m.assets <> 1 OR m.asset <> g.asset OR m.external_minor <> g.external_minor
-       OR m.ledger_minor <> g.ledger_minor OR m.as_of <> g.as_of OR m.leg <> g.leg OR m.members < 2
+       OR m.ledger_minor <> g.ledger_minor OR m.as_of > g.as_of OR m.leg <> g.leg OR m.members < 2
        OR m.members <> (SELECT count(*) FROM recon.match_member AS s WHERE s.group_id = m.group_id)
     LIMIT 1;
     IF FOUND THEN
