@@ -206,9 +206,6 @@ FROM recon.match_group AS g
 WHERE g.source_id = %(source)s AND g.leg = 'ledger' AND g.as_of >= %(first)s
   AND NOT EXISTS (SELECT FROM recon.match_revocation AS r WHERE r.group_id = g.group_id)
 
--- name: groups_on_closed_lines
--- Live groups, of any leg, that rest on a line which no longer speaks.
-SELECT DISTINCT g.group_id
 -- name: groups_still_made
 -- Which of these the fold makes again, word for word: the same lines for another reason are another group.
 SELECT g.group_id, g.group_key
@@ -216,6 +213,9 @@ FROM recon.match_group AS g
 JOIN incoming_group AS i ON i.group_key = g.group_key AND i.as_of = g.as_of AND i.match_pass = g.match_pass AND i.evidence = g.evidence
 WHERE g.group_id = ANY(%(groups)s::bigint[])
 
+-- name: groups_on_closed_lines
+-- Live groups, of any leg, that rest on a line which no longer speaks.
+SELECT DISTINCT g.group_id
 FROM recon.match_group AS g
 JOIN recon.match_member AS m ON m.group_id = g.group_id AND m.live
 JOIN recon.line_closure AS c ON c.line_id = m.line_id

@@ -74,9 +74,9 @@ def reconcile(
     connection.execute("SELECT set_config('tieout.actor', %s, true)", (actor,))
     _refuse_foreign_numbers(connection, source)
     calendar = BusinessCalendar.of(source.calendars)
+    as_of = last_business_day(as_of, calendar)
     snapshot = _one(connection, "snapshot")
     window = _window(connection, source, calendar, as_of)
-    as_of = last_business_day(as_of, calendar)
     run_id = book.prepare(connection)
     outcomes = _fold(connection, source, calendar, window, snapshot) if window else []
     made = revoked = alerts = 0
