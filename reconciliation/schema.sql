@@ -649,6 +649,14 @@ BEGIN
 END
 $$;
 
+-- The same about matches and exceptions. A day planned as if no line were matched yet compares every line with every match.
+CREATE FUNCTION recon.refresh_match_statistics() RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    ANALYZE recon.match_group, recon.match_member, recon.exception, recon.exception_member, recon.exception_event;
+END
+$$;
+
 CREATE FUNCTION recon.take_exception(taken_id bigint, taken_by text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -713,6 +721,7 @@ GRANT UPDATE (as_of, class, kind, severity, status, side, line_key, line_id, ent
     ON recon.exception TO tieout_matcher;
 GRANT INSERT, DELETE ON recon.exception_member TO tieout_matcher;
 GRANT EXECUTE ON FUNCTION recon.refresh_line_statistics() TO tieout_intake;
+GRANT EXECUTE ON FUNCTION recon.refresh_match_statistics() TO tieout_matcher;
 GRANT EXECUTE ON FUNCTION recon.exception_facts(recon.exception) TO tieout_matcher, tieout_analyst, tieout_auditor;
 GRANT EXECUTE ON FUNCTION recon.reject_match(bigint, text, text), recon.take_exception(bigint, text),
     recon.comment_exception(bigint, text, text) TO tieout_analyst;

@@ -86,6 +86,9 @@ WHERE l.source_id = %(source)s AND l.booking_date BETWEEN %(start_date)s AND %(l
 CREATE TEMP TABLE IF NOT EXISTS wanted_reference (reference text) ON COMMIT DROP;
 TRUNCATE wanted_reference
 
+-- name: analyze_references
+ANALYZE wanted_reference
+
 -- name: taken_external
 -- Lines matched before the window that carry one of these references: an open line like one of them is a duplicate.
 WITH found AS (
@@ -225,6 +228,9 @@ WHERE l.source_id = %(source)s
 -- name: revoke_groups
 INSERT INTO recon.match_revocation (group_id, reason, actor)
 SELECT g, %(reason)s, recon.actor() FROM unnest(%(groups)s::bigint[]) AS g
+
+-- name: refresh_statistics
+SELECT recon.refresh_match_statistics()
 
 -- name: next_run
 SELECT nextval('recon.run_run_id_seq')

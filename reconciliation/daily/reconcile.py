@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 import pyarrow as pa
@@ -24,6 +24,8 @@ from reconciliation.daily.universe import SQL, read_taken, read_universe
 from reconciliation.daily.window import Window, last_business_day, window_of
 from reconciliation.errors import AlreadyRunning, ReconciliationError
 from reconciliation.sources import Source
+
+MANY_ROWS: Final = 1_000  # from so many new rows on, the planner is told at once; no result depends on it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,6 +200,8 @@ def _write(
     book.write_proofs(
         connection, source.id, run_id, (proof for outcome in outcomes for proof in outcome.proofs)
     )
+    if made + outcomes[-1].classified.exceptions.num_rows >= MANY_ROWS:
+        connection.execute(SQL["refresh_statistics"])
     return made, revoked
 
 

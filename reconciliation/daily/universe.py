@@ -161,6 +161,7 @@ def read_taken(
     wanted = {"source": source.id, "accounts": list(source.ledger_accounts), "first": window.first}
     connection.execute(SQL["wanted_references"])
     copy_in(connection, pa.table({"reference": references.unique().drop_null()}), "wanted_reference")
+    connection.execute(SQL["analyze_references"])
     return (
         _external(connection, "taken_external", wanted),
         _ledger(connection, "taken_ledger", wanted, source, calendar),

@@ -47,6 +47,7 @@ FUNCTIONS = {
     "holds_card_number": READERS | INTAKE,
     "exception_facts": READERS,
     "refresh_line_statistics": INTAKE,
+    "refresh_match_statistics": {"tieout_matcher"},
     "reject_match": {"tieout_analyst"},
     "take_exception": {"tieout_analyst"},
     "comment_exception": {"tieout_analyst"},
