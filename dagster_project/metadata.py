@@ -104,7 +104,7 @@ def of_exceptions(day: SourceDay, source: Source) -> Metadata:
 
 
 def of_statement(day: SourceDay) -> Metadata:
-    """Whether the day ties out, and the bridge of each account."""
+    """Whether the day ties out, and the bridge of each account; all as it was on that day, whenever it is told."""
     unexplained: dict[str, int] = {}
     for proof in day.proofs:
         unexplained[proof.asset] = unexplained.get(proof.asset, 0) + abs(proof.unexplained_minor)
@@ -114,7 +114,8 @@ def of_statement(day: SourceDay) -> Metadata:
         "Accounts tied out": len(day.proofs) - day.unexplained_count,
         "Accounts not tied out": day.unexplained_count,
         "Matched %": matched_percent(day),
-        "Open genuine": day.count(exception_class="genuine"),
+        "Lines timing": sum(proof.timing_count for proof in day.proofs),
+        "Lines genuine": sum(proof.genuine_count for proof in day.proofs),
         **_plotted("Unexplained", unexplained),
         "Unexplained": _amounts(unexplained),
     }
