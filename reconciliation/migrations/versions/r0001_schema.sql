@@ -575,7 +575,7 @@ SELECT DISTINCT ON (s.source_id, s.account, s.statement_ref, s.to_date)
 FROM recon.statement AS s
 ORDER BY s.source_id, s.account, s.statement_ref, s.to_date, s.version DESC;
 
--- Every version of every line with the bucket it is in.
+-- Every version of every line with the bucket it is in: excluded before its source's start, none until a run has seen it.
 CREATE VIEW recon.line_v1 AS
 SELECT l.source_id AS source, l.line_key, d.file_name, d.file_sha256, l.record_no, s.statement_ref, l.booking_date, l.value_date,
     l.amount_minor, l.asset, l.fee_minor, l.ref_end_to_end, l.ref_uetr, l.ref_servicer, l.ref_psp, l.ref_merchant,
@@ -583,7 +583,9 @@ SELECT l.source_id AS source, l.line_key, d.file_name, d.file_sha256, l.record_n
     CASE WHEN c.line_id IS NOT NULL THEN c.reason
          WHEN m.line_id IS NOT NULL THEN 'matched'
          WHEN e.class = 'timing' THEN 'timing'
-         ELSE 'genuine' END AS status,
+         WHEN e.class IS NOT NULL THEN 'genuine'
+         WHEN l.booking_date < v.start_date THEN 'excluded'
+         END AS status,
     l.line_id, l.account
 FROM recon.line AS l
 JOIN recon.statement AS s ON s.statement_id = l.statement_id
@@ -591,7 +593,12 @@ JOIN recon.delivery AS d ON d.delivery_id = s.delivery_id
 LEFT JOIN recon.line_closure AS c ON c.line_id = l.line_id
 LEFT JOIN recon.match_member AS m ON m.line_id = l.line_id AND m.live AND m.leg = 'ledger'
 LEFT JOIN recon.exception_member AS x ON x.line_id = l.line_id
-LEFT JOIN recon.exception AS e ON e.exception_id = x.exception_id;
+LEFT JOIN recon.exception AS e ON e.exception_id = x.exception_id
+LEFT JOIN (
+    SELECT DISTINCT ON (s.source_id) s.source_id, (s.definition ->> 'start_date')::date AS start_date
+    FROM recon.source_version AS s
+    ORDER BY s.source_id, s.loaded_at DESC
+) AS v ON v.source_id = l.source_id;
 
 -- Every group with its members and state.
 CREATE VIEW recon.match_v1 AS
