@@ -4,7 +4,7 @@ Law: what is already there and still true is not touched, so that running again 
 bulk and in the caller's transaction. Decides nothing.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from typing import Any, Final
 
@@ -23,28 +23,30 @@ kernel: Any = pyarrow.compute  # its stubs do not know that kernels take plain v
 _MEMBER_FACTS: Final = ["entry_key", "business_date", "account"]
 
 
-def revoke_stale(
-    connection: psycopg.Connection[Any], source_id: str, *, first: date, found: Sequence[DayOutcome]
-) -> tuple[int, frozenset[str]]:
-    """Revoke live groups that rest on closed lines, or that the fold no longer makes; returns how many, and the keys
-    kept.
-    """
+def revoke_fallen(connection: psycopg.Connection[Any], source_id: str) -> int:
+    """Revoke live groups, of any leg, that rest on closed lines of the source; returns how many."""
     fallen = [row[0] for row in connection.execute(SQL["groups_on_closed_lines"], {"source": source_id})]
     _revoke(connection, fallen, "a line it rested on was superseded or withdrawn")
-    live = connection.execute(SQL["live_groups"], {"source": source_id, "first": first}).fetchall()
+    return len(fallen)
+
+
+def revoke_stale(
+    connection: psycopg.Connection[Any], source_id: str, leg: str, *, first: date, found: Iterable[pa.Table]
+) -> tuple[int, frozenset[str]]:
+    """Revoke live groups of a leg, dated ``first`` or later, that are not ``found`` word for word; returns how many,
+    and the keys of those that stay.
+    """
+    wanted = {"source": source_id, "leg": leg, "first": first}
+    live = [row[0] for row in connection.execute(SQL["live_groups"], wanted)]
     if not live:
-        return len(fallen), frozenset()
+        return 0, frozenset()
     connection.execute("TRUNCATE incoming_group")
-    for outcome in found:
-        copy_in(connection, outcome.result.groups, "incoming_group")
-    kept = dict(
-        connection.execute(
-            SQL["groups_still_made"], {"groups": [group_id for (group_id,) in live]}
-        ).fetchall()
-    )
-    stale = [group_id for (group_id,) in live if group_id not in kept]
+    for groups in found:
+        copy_in(connection, groups, "incoming_group")
+    kept = dict(connection.execute(SQL["groups_still_made"], {"groups": live}).fetchall())
+    stale = [group_id for group_id in live if group_id not in kept]
     _revoke(connection, stale, "matched again from changed data: this explanation is no longer made")
-    return len(fallen) + len(stale), frozenset(kept.values())
+    return len(stale), frozenset(kept.values())
 
 
 def write_groups(

@@ -32,7 +32,12 @@ SELECT least(
     (SELECT min(coalesce(s.to_date, d.for_date, %(done_to)s::date)) FROM recon.delivery AS d
      LEFT JOIN recon.statement AS s ON s.delivery_id = d.delivery_id
      WHERE d.source_id = %(source)s AND d.outcome <> 'redelivered' AND d.xid >= pg_snapshot_xmin(%(since)s::pg_snapshot)
-       AND NOT pg_visible_in_snapshot(d.xid, %(since)s::pg_snapshot)),
+       AND NOT pg_visible_in_snapshot(d.xid, %(since)s::pg_snapshot)
+       -- a refused file that comes again is no news either
+       AND NOT (d.outcome = 'rejected' AND EXISTS (
+           SELECT FROM recon.delivery AS o
+           WHERE o.source_id = d.source_id AND o.file_sha256 = d.file_sha256 AND o.outcome = 'rejected'
+             AND o.for_date IS NOT DISTINCT FROM d.for_date AND o.delivery_id < d.delivery_id))),
     (SELECT min(g.as_of) FROM recon.decision AS x JOIN recon.match_group AS g ON g.group_key = x.content_key
      WHERE x.source_id = %(source)s AND x.xid >= pg_snapshot_xmin(%(since)s::pg_snapshot)
        AND NOT pg_visible_in_snapshot(x.xid, %(since)s::pg_snapshot))
@@ -186,7 +191,7 @@ WHERE g.source_id = %(source)s AND g.leg = 'ledger' AND g.as_of < %(first)s AND 
 GROUP BY m.account
 
 -- name: open_in_leg
--- Lines of a source that speak and are not taken in a leg; all kinds if none is named.
+-- Lines of a source that speak and are not taken in a leg before a day, nor by another source; all kinds if none is named.
 SELECT l.line_id, l.line_key, l.version, l.booking_date, l.account, l.amount_minor, l.asset, l.fee_minor, l.original_amount_minor,
     l.original_asset, l.fx_rate, l.ref_end_to_end, l.ref_uetr, l.ref_servicer, l.ref_psp, l.ref_merchant, l.ref_payout,
     l.ref_arn, l.ref_rrn, l.ref_auth_code, l.batch_ref, l.counterparty, l.kind
@@ -194,7 +199,10 @@ FROM recon.line AS l
 WHERE l.source_id = %(source)s AND l.booking_date BETWEEN %(start_date)s AND %(last)s
   AND (%(kind)s::text IS NULL OR l.kind = %(kind)s::text)
   AND NOT EXISTS (SELECT FROM recon.line_closure AS c WHERE c.line_id = l.line_id)
-  AND NOT EXISTS (SELECT FROM recon.match_member AS m WHERE m.line_id = l.line_id AND m.side = 'external' AND m.live AND m.leg = %(leg)s)
+  AND NOT EXISTS (
+      SELECT FROM recon.match_member AS m JOIN recon.match_group AS g ON g.group_id = m.group_id
+      WHERE m.line_id = l.line_id AND m.side = 'external' AND m.live AND m.leg = %(leg)s
+        AND (g.as_of < %(first)s OR g.source_id <> %(leg_of)s))
 
 -- name: unexplained_before
 -- What the bridges of the days before the window left unexplained, where they did.
@@ -206,7 +214,7 @@ WHERE p.source = %(source)s AND p.business_date < %(first)s AND p.unexplained_mi
 -- Live groups of the window, to be compared with what the fold found.
 SELECT g.group_id
 FROM recon.match_group AS g
-WHERE g.source_id = %(source)s AND g.leg = 'ledger' AND g.as_of >= %(first)s
+WHERE g.source_id = %(source)s AND g.leg = %(leg)s AND g.as_of >= %(first)s
   AND NOT EXISTS (SELECT FROM recon.match_revocation AS r WHERE r.group_id = g.group_id)
 
 -- name: groups_still_made
@@ -228,6 +236,7 @@ WHERE l.source_id = %(source)s
 -- name: revoke_groups
 INSERT INTO recon.match_revocation (group_id, reason, actor)
 SELECT g, %(reason)s, recon.actor() FROM unnest(%(groups)s::bigint[]) AS g
+ON CONFLICT ON CONSTRAINT revoked_once DO NOTHING -- somebody else was faster
 
 -- name: refresh_statistics
 SELECT recon.refresh_match_statistics()

@@ -19,11 +19,11 @@ from reconciliation.alerts import Alert, alerts_of_exceptions, write_alerts
 from reconciliation.classification import BusinessCalendar, business_date_of
 from reconciliation.daily import book
 from reconciliation.daily.fold import DayOutcome, Setting, first_state, fold_day
-from reconciliation.daily.legs import match_leg
+from reconciliation.daily.legs import WAITS, LegOutcome, match_leg
 from reconciliation.daily.universe import SQL, read_taken, read_universe
 from reconciliation.daily.window import Window, last_business_day, window_of
 from reconciliation.errors import AlreadyRunning, ReconciliationError
-from reconciliation.sources import Source
+from reconciliation.sources import LegRule, Source
 
 MANY_ROWS: Final = 1_000  # from so many new rows on, the planner is told at once; no result depends on it
 
@@ -46,6 +46,14 @@ class RunOutcome:
     def unchanged(self) -> bool:
         """Whether the run found everything done already."""
         return self.run_id is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Done:
+    """How far the source was reconciled, and what its last run could see; nothing before the first run."""
+
+    to: date | None = None
+    since: str | None = None
 
 
 def reconcile(
@@ -78,26 +86,30 @@ def reconcile(
     calendar = BusinessCalendar.of(source.calendars)
     as_of = last_business_day(as_of, calendar)
     snapshot = _one(connection, "snapshot")
-    window = _window(connection, source, calendar, as_of)
+    done = _done(connection, source)
+    window = _window(connection, source, calendar, as_of, done)
     run_id = book.prepare(connection)
     outcomes = _fold(connection, source, calendar, window, snapshot) if window else []
     made = revoked = alerts = 0
     if window:
         made, revoked = _write(connection, source, run_id, window, outcomes)
         alerts = write_alerts(connection, _alerts(connection, source, window))
-    legs = [match_leg(connection, source, rule, as_of=as_of, run_id=run_id) for rule in source.legs]
-    legs_made = sum(count for count, _ in legs)
-    if window is None and legs_made == 0:
+    last = window.last if window else max(as_of, done.to or as_of)
+    legs = _legs(connection, source, window, done, last=last, run_id=run_id)
+    legs_made = sum(leg.made for leg in legs)
+    waiting_in_legs = sum(leg.waiting for leg in legs)
+    revoked += sum(leg.revoked for leg in legs)
+    if window is None and legs_made == 0 and revoked == 0:
         return RunOutcome(
-            source_id=source.id, as_of=as_of, run_id=None, window=None, waiting_in_legs=_waiting(legs)
+            source_id=source.id, as_of=as_of, run_id=None, window=None, waiting_in_legs=waiting_in_legs
         )
     book.write_run(
         connection,
         {
             "run_id": run_id,
             "source": source.id,
-            "business_date": window.last if window else as_of,
-            "from_date": window.first if window else as_of,
+            "business_date": last,
+            "from_date": window.first if window else last,
             "state": "succeeded",
             "rules_digest": source.rules_digest,
             "calendar_version": calendar.version,
@@ -115,7 +127,7 @@ def reconcile(
         groups_made=made,
         groups_revoked=revoked,
         legs_made=legs_made,
-        waiting_in_legs=_waiting(legs),
+        waiting_in_legs=waiting_in_legs,
         alerts_written=alerts,
     )
 
@@ -132,24 +144,22 @@ def _refuse_foreign_numbers(connection: psycopg.Connection[Any], source: Source)
         )
 
 
+def _done(connection: psycopg.Connection[Any], source: Source) -> _Done:
+    row = connection.execute(SQL["last_run"], {"source": source.id}).fetchone()
+    return _Done(to=row[0], since=row[1]) if row else _Done()
+
+
 def _window(
-    connection: psycopg.Connection[Any], source: Source, calendar: BusinessCalendar, as_of: date
+    connection: psycopg.Connection[Any], source: Source, calendar: BusinessCalendar, as_of: date, done: _Done
 ) -> Window | None:
     """The days to compute: new ones, and those from the earliest change since the last run's snapshot."""
-    row = connection.execute(SQL["last_run"], {"source": source.id}).fetchone()
-    done_to, since = (row[0], row[1]) if row else (None, None)
     changed: list[date] = []
-    if since is not None:
-        wanted = {
-            "source": source.id,
-            "since": since,
-            "done_to": done_to,
-            "accounts": list(source.ledger_accounts),
-        }
-        external = _one(connection, "days_changed", wanted)
-        effective_at = _one(connection, "ledger_changed", wanted)
+    if done.since is not None:
+        external = _changed(connection, source.id, done)
         if external is not None:
             changed.append(external)
+        wanted = {"since": done.since, "accounts": list(source.ledger_accounts)}
+        effective_at = _one(connection, "ledger_changed", wanted)
         if effective_at is not None:
             instants = pa.array([effective_at], pa.timestamp("us", tz="UTC"))
             dates = business_date_of(instants, zone=source.zone, cut_off=source.cut_off, calendar=calendar)
@@ -157,10 +167,45 @@ def _window(
     return window_of(
         start_date=source.start_date,
         as_of=as_of,
-        done_to=done_to,
+        done_to=done.to,
         changed_from=min(changed, default=None),
         calendar=calendar,
     )
+
+
+def _leg_first(
+    connection: psycopg.Connection[Any], source: Source, rule: LegRule, window: Window | None, done: _Done
+) -> date | None:
+    """From which date a leg is to be matched again: the window's, or an earlier change at the other source."""
+    changed = [window.first] if window else []
+    if done.since is not None and done.to is not None:
+        theirs = _changed(connection, rule.with_source, done)
+        if theirs is not None and theirs <= max(done.to, window.last if window else done.to):
+            changed.append(max(theirs, source.start_date - WAITS))
+    return min(changed, default=None)
+
+
+def _legs(
+    connection: psycopg.Connection[Any],
+    source: Source,
+    window: Window | None,
+    done: _Done,
+    *,
+    last: date,
+    run_id: int,
+) -> list[LegOutcome]:
+    outcomes = []
+    for rule in source.legs:
+        first = _leg_first(connection, source, rule, window, done)
+        outcomes.append(match_leg(connection, source, rule, first=first, last=last, run_id=run_id))
+    return outcomes
+
+
+def _changed(connection: psycopg.Connection[Any], source_id: str, done: _Done) -> date | None:
+    """The earliest date of what came from a source since the last run."""
+    wanted = {"source": source_id, "since": done.since, "done_to": done.to}
+    changed: date | None = _one(connection, "days_changed", wanted)
+    return changed
 
 
 def _fold(
@@ -189,7 +234,9 @@ def _write(
     window: Window,
     outcomes: Sequence[DayOutcome],
 ) -> tuple[int, int]:
-    revoked, kept = book.revoke_stale(connection, source.id, first=window.first, found=outcomes)
+    fallen = book.revoke_fallen(connection, source.id)
+    groups = [outcome.result.groups for outcome in outcomes]
+    stale, kept = book.revoke_stale(connection, source.id, "ledger", first=window.first, found=groups)
     made = 0
     for outcome in outcomes:
         members = book.members_with_facts(outcome)
@@ -202,7 +249,7 @@ def _write(
     )
     if made + outcomes[-1].classified.exceptions.num_rows >= MANY_ROWS:
         connection.execute(SQL["refresh_statistics"])
-    return made, revoked
+    return made, fallen + stale
 
 
 def _alerts(connection: psycopg.Connection[Any], source: Source, window: Window) -> list[Alert]:
@@ -221,10 +268,6 @@ def _counts(outcomes: Sequence[DayOutcome]) -> dict[str, Any]:
     classes = Counter(last["class"].to_pylist()) if last is not None else Counter()
     limits = [str(limit) for outcome in outcomes for limit in outcome.result.limits]
     return {"groups": dict(passes), "exceptions": dict(classes), "limits": limits}
-
-
-def _waiting(legs: Sequence[tuple[int, int]]) -> int:
-    return sum(waiting for _, waiting in legs)
 
 
 def _one(connection: psycopg.Connection[Any], query: str, wanted: dict[str, Any] | None = None) -> Any:
