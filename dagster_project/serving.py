@@ -186,7 +186,9 @@ def _start(services: _Services, settings: Settings, dagster_port: int, tell: Tel
         UI, "dagster_webserver", "--host", LOOPBACK, "--port", str(dagster_port), "--workspace", str(workspace),
         "--dagster-log-level", "warning",
     )  # fmt: skip
-    services.start(DAEMON, "dagster._daemon", "run", "--workspace", str(workspace))
+    services.start(
+        DAEMON, "dagster._daemon", "run", "--workspace", str(workspace), "--log-level", "warning"
+    )  # each look at a landing folder would be a line
     if services.wait_for(lambda: _answers(dagster_port)):
         tell(f"Dagster: http://{LOOPBACK}:{dagster_port}")
         tell(f"Files arrive in {settings.landing}, logs are in {_logs(settings)}. Ctrl+C, or `tieout down`, stops all.")
