@@ -20,6 +20,9 @@ from reconciliation.vocabulary import LINE_KINDS, REFERENCE_COLUMNS
 
 EXTERNAL_REFERENCE_COLUMNS: Final = (*REFERENCE_COLUMNS, "batch_ref")
 
+RESERVED_IDS: Final = frozenset({"ledger", "all_sources"})
+"""Names that the shell gives to jobs and groups of its own."""
+
 MatchPass = Literal["exact", "normalised", "net_of_fee", "declared_group"]
 
 
@@ -202,6 +205,10 @@ class Sources(_Model):
         _no_repeats("source id", (source.id for source in self.sources))
         _no_repeats("ledger account", (code for source in self.sources for code in source.ledger_accounts))
         known = {source.id for source in self.sources}
+        if known & RESERVED_IDS:
+            raise ValueError(
+                f"source id {', '.join(sorted(known & RESERVED_IDS))} is a name of the product's own"
+            )
         for source in self.sources:
             for leg in source.legs:
                 if leg.with_source not in known:
@@ -230,7 +237,7 @@ def _no_repeats(what: str, values: Iterable[str]) -> None:
 
 
 def parse_sources(text: str, *, name: str = "sources.yaml") -> Sources:
-    """The sources a YAML text describes.
+    """The sources that a YAML text describes.
 
     Raises:
         SourcesError: the text is not YAML, or has unknown keys, wrong values or contradictions; every problem is named
@@ -261,7 +268,11 @@ def _sentence(name: str, raw: Any, problem: Any) -> str:
         return f"{where}: unknown key '{place[-1]}'{hint}"
     if problem["type"] == "missing":
         return f"{where}: is required and missing"
-    return f"{where}: {problem['msg']}, found {problem['input']!r}"
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    found = problem["input"]
+    return f"{where}: {message}" + (
+        f", found {found!r}" if isinstance(found, str | int | float | bool) else ""
+    )
 
 
 def _named_place(raw: Any, location: tuple[int | str, ...]) -> str:
