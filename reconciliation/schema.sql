@@ -453,8 +453,9 @@ $$;
 CREATE TRIGGER exception_opened AFTER INSERT ON recon.exception
     REFERENCING NEW TABLE AS new_exception FOR EACH STATEMENT EXECUTE FUNCTION recon.log_opened();
 
+-- Its plan is made once a session, maybe for one row, and used again for very many: the two sides must not be looped over.
 CREATE FUNCTION recon.log_changed() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_nestloop = off AS $$
 BEGIN
     INSERT INTO recon.exception_event (exception_id, event, actor, as_of, before, after)
     SELECT n.exception_id,
