@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from dagster_project.cli.bench import bench
 from dagster_project.cli.ledger import ledger
 from dagster_project.cli.output import Context, json_option, pass_context, say
 from dagster_project.cli.recon import deliveries, exceptions, export, ingest, reconcile, statement
@@ -95,6 +96,7 @@ for command in (
     demo,
     up,
     down,
+    bench,
 ):
     root.add_command(command)
 
