@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -181,9 +182,22 @@ def make_database(postgres_url: str) -> Callable[..., contextlib.AbstractContext
             try:
                 yield make_conninfo(postgres_url, dbname=name)
             finally:
-                connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+                drop_database(connection, name)
 
     return make
+
+
+def drop_database(connection: psycopg.Connection, name: str) -> None:
+    """Also while an autovacuum worker looks at it, which a login that is no superuser may not send away."""
+    drop = sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name))
+    for attempt in range(100):
+        try:
+            connection.execute(drop)
+            return
+        except psycopg.errors.InsufficientPrivilege:
+            if attempt == 99:
+                raise
+            time.sleep(0.1)
 
 
 @pytest.fixture(scope="session")
