@@ -73,14 +73,11 @@ def reconcile(
     business day of the source means the last one before it.
 
     Raises:
-        AlreadyRunning: another process holds the source and ``wait`` is false.
+        AlreadyRunning: another process holds the source, and ``wait`` is false or took longer than the connection's
+            lock timeout.
         ReconciliationError: the database came from another server's dump.
     """
-    if not lock(connection, f"source:{source.id}", wait=wait):
-        raise AlreadyRunning(
-            f"source {source.id}: expected to be alone, found another run or intake at work; nothing was changed. "
-            "Wait for it, or run again later."
-        )
+    _enter_alone(connection, source, wait=wait)
     connection.execute("SELECT set_config('tieout.actor', %s, true)", (actor,))
     _refuse_foreign_numbers(connection, source)
     calendar = BusinessCalendar.of(source.calendars)
@@ -99,36 +96,47 @@ def reconcile(
     legs_made = sum(leg.made for leg in legs)
     waiting_in_legs = sum(leg.waiting for leg in legs)
     revoked += sum(leg.revoked for leg in legs)
-    if window is None and legs_made == 0 and revoked == 0:
-        return RunOutcome(
-            source_id=source.id, as_of=as_of, run_id=None, window=None, waiting_in_legs=waiting_in_legs
+    anything_new = window is not None or legs_made > 0 or revoked > 0
+    if anything_new:
+        book.write_run(
+            connection,
+            {
+                "run_id": run_id,
+                "source": source.id,
+                "business_date": last,
+                "from_date": window.first if window else last,
+                "state": "succeeded",
+                "rules_digest": source.rules_digest,
+                "calendar_version": calendar.version,
+                "code_version": code_version,
+                "data_snapshot": snapshot,
+                "counts": _counts(outcomes) | {"legs": legs_made},
+            },
+            started_at=started_at,
         )
-    book.write_run(
-        connection,
-        {
-            "run_id": run_id,
-            "source": source.id,
-            "business_date": last,
-            "from_date": window.first if window else last,
-            "state": "succeeded",
-            "rules_digest": source.rules_digest,
-            "calendar_version": calendar.version,
-            "code_version": code_version,
-            "data_snapshot": snapshot,
-            "counts": _counts(outcomes) | {"legs": legs_made},
-        },
-        started_at=started_at,
-    )
     return RunOutcome(
         source_id=source.id,
         as_of=as_of,
-        run_id=run_id,
+        run_id=run_id if anything_new else None,
         window=window,
         groups_made=made,
         groups_revoked=revoked,
         legs_made=legs_made,
         waiting_in_legs=waiting_in_legs,
         alerts_written=alerts,
+    )
+
+
+def _enter_alone(connection: psycopg.Connection[Any], source: Source, *, wait: bool) -> None:
+    """Take the source's lock until the transaction ends."""
+    try:
+        if lock(connection, f"source:{source.id}", wait=wait):
+            return
+    except psycopg.errors.LockNotAvailable:
+        pass
+    raise AlreadyRunning(
+        f"source {source.id}: expected to be alone, found another run or intake at work; nothing was changed. "
+        "Wait for it, or run again later."
     )
 
 

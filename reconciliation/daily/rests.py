@@ -94,7 +94,7 @@ def rests_before(
 
 def _held_by_absent_files(universe: Universe, account: str, day: date, gaps: pa.Table) -> int:
     """Movement of the files that are absent: each jump from a closing to the next opening with an absent day
-    between.
+    between; before the first statement, from what the ledger held at the start.
     """
     absent = [
         row["item_date"]
@@ -109,8 +109,9 @@ def _held_by_absent_files(universe: Universe, account: str, day: date, gaps: pa.
         for row in statements.sort_by([("to_date", "ascending"), ("sequence_no", "ascending")]).to_pylist()
         if row["to_date"] <= day and row["opening_minor"] is not None and row["closing_minor"] is not None
     ]
+    start = {"to_date": date.min, "closing_minor": universe.ledger_start.get(account, 0)}
     return sum(
         later["opening_minor"] - earlier["closing_minor"]
-        for earlier, later in pairwise(chain)
+        for earlier, later in pairwise([start, *chain])
         if any(earlier["to_date"] < gone < later["to_date"] for gone in absent)
     )

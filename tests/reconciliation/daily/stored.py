@@ -63,8 +63,8 @@ STATE = {
         LEFT JOIN recon.line AS l ON l.line_id = m.line_id""",
     "open": """
         SELECT e.exception_key, e.source_id, e.as_of, e.class, e.kind, e.severity, e.side, e.line_key,
-            e.entry_key, e.line_no, e.account, e.amount_minor, e.difference_minor, e.asset, e.item_date, e.due_on, e.expected_clear_on,
-            e.age_business_days, e.factors
+            e.entry_key, e.line_no, e.account, e.amount_minor, e.difference_minor, e.asset, e.item_date, e.due_on,
+            e.expected_clear_on, e.age_business_days, e.factors
         FROM recon.exception AS e WHERE e.status <> 'cleared'""",
     "explained_by": HISTORY["exception_members"],
     "proofs": """
