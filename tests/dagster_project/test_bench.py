@@ -1,4 +1,4 @@
-"""The benchmarks run on a small day and tell every figure beside its reference. How fast it was is for people to read."""
+"""The benchmarks run on a small day and tell every figure beside its reference. How fast it was, people read."""
 
 import json
 from pathlib import Path

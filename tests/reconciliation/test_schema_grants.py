@@ -130,7 +130,7 @@ def test_everything_belongs_to_the_owner_and_what_runs_as_the_owner_has_a_fixed_
         UNION ALL
         SELECT proname FROM pg_proc WHERE pronamespace = 'recon'::regnamespace
           AND (proowner <> 'tieout_owner'::regrole
-               OR prosecdef AND proconfig IS DISTINCT FROM ARRAY['search_path=pg_catalog, pg_temp'])
+               OR prosecdef AND ('search_path=pg_catalog, pg_temp' = ANY(proconfig)) IS NOT TRUE)
     """
     assert connection.execute(strangers).fetchall() == []
 
