@@ -1,6 +1,7 @@
 """Five days of an invented world with every fault, from real files to the books, marked against the world's answers."""
 
 import csv
+import json
 from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
@@ -8,7 +9,9 @@ from shutil import copytree
 
 import pytest
 
+from dagster_project.pipeline import source_day
 from fixtures.world import FAULTS, simulate
+from reconciliation.evidence.page import day_as_html, day_as_value
 from tests.reconciliation.daily.office import FIRST_DAY, SOURCE_IDS, Finished, Office
 
 
@@ -103,3 +106,12 @@ def _write(path: Path, rows: Iterable[dict[str, str]]) -> None:
         writer = csv.DictWriter(stream, kept[0])
         writer.writeheader()
         writer.writerows(kept)
+
+
+def test_a_day_read_twice_is_told_in_the_same_bytes(finished: Finished, finished_office: Office) -> None:
+    project = finished_office.project
+    for source in project.sources.sources:
+        for day in finished.world.days:
+            first, second = (source_day(project, source, day) for _ in range(2))
+            assert day_as_html(first).encode() == day_as_html(second).encode()
+            assert json.dumps(day_as_value(first)) == json.dumps(day_as_value(second))
