@@ -26,7 +26,8 @@ from ledger_core.verify import Check, verify
 from reconciliation.alerts import Alert, deliver_waiting, write_alerts
 from reconciliation.alerts.channels import Channel, FileChannel, apprise_channels
 from reconciliation.classification import BusinessCalendar
-from reconciliation.daily.reconcile import RunOutcome, reconcile
+from reconciliation.daily.reconcile import RunFacts, RunOutcome, reconcile, record_failure
+from reconciliation.errors import AlreadyRunning
 from reconciliation.evidence.day import SourceDay, read_missing_files, read_source_day
 from reconciliation.formats.canonical import ReadOptions
 from reconciliation.formats.card_numbers import KeyedCardTokens
@@ -211,21 +212,25 @@ def _free_name(path: Path) -> Path:
 def reconcile_source(
     project: Project, source: Source, as_of: date, *, actor: str = "schedule", wait: bool = True
 ) -> RunOutcome:
-    """Reconcile one source up to a business date, then deliver what alerts it put out."""
+    """Reconcile one source up to a business date, then deliver what alerts it put out.
+
+    A run that fails changes nothing and is recorded as failed before its error goes on.
+    """
     register(project)
-    with (
-        translated_errors(),
-        project.database.session("tieout_matcher", lock_timeout_seconds=600) as connection,
-    ):
-        outcome = reconcile(
-            connection,
-            source,
-            as_of=as_of,
-            actor=actor,
-            code_version=code_version(),
-            started_at=datetime.now(UTC),
-            wait=wait,
-        )
+    told: RunFacts = {"actor": actor, "code_version": code_version(), "started_at": datetime.now(UTC)}
+    try:
+        with (
+            translated_errors(),
+            project.database.session("tieout_matcher", lock_timeout_seconds=600) as connection,
+        ):
+            outcome = reconcile(connection, source, as_of=as_of, wait=wait, **told)
+    except AlreadyRunning:
+        raise
+    except Exception as failure:
+        # Where even this cannot be written, the first failure is still the one to tell.
+        with contextlib.suppress(Exception), project.database.session("tieout_matcher") as connection:
+            record_failure(connection, source, as_of=as_of, failure=type(failure).__name__, **told)
+        raise
     deliver_alerts(project)
     return outcome
 

@@ -10,7 +10,6 @@ Laws of this room:
   so;
 - every run names the versions of rules, calendar and code that decided it.
 
-``window`` decides which days, ``universe`` reads the open items, ``fold`` and ``rests`` are pure, ``legs`` folds what two
-sources share, ``book`` writes the difference,
-``reconcile`` is the door.
+``window`` decides which days, ``universe`` reads the open items, ``fold`` and ``rests`` are pure, ``legs`` folds what
+two sources share, ``book`` writes the difference, ``reconcile`` is the door.
 """

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 import psycopg
 import pyarrow as pa
@@ -26,6 +26,14 @@ from reconciliation.errors import AlreadyRunning, ReconciliationError
 from reconciliation.sources import LegRule, Source
 
 MANY_ROWS: Final = 1_000  # from so many new rows on, the planner is told at once; no result depends on it
+
+
+class RunFacts(TypedDict):
+    """What the shell tells of a run: who started it, with which version, when."""
+
+    actor: str
+    code_version: str
+    started_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +132,39 @@ def reconcile(
         legs_made=legs_made,
         waiting_in_legs=waiting_in_legs,
         alerts_written=alerts,
+    )
+
+
+def record_failure(
+    connection: psycopg.Connection[Any],
+    source: Source,
+    *,
+    as_of: date,
+    actor: str,
+    code_version: str,
+    started_at: datetime,
+    failure: str,
+) -> None:
+    """Record a run that failed, in a transaction of its own: it changed nothing, and is not forgotten.
+
+    ``failure`` is the name of what went wrong, not its words, which may quote data.
+    """
+    connection.execute("SELECT set_config('tieout.actor', %s, true)", (actor,))
+    book.write_run(
+        connection,
+        {
+            "run_id": _one(connection, "next_run"),
+            "source": source.id,
+            "business_date": as_of,
+            "from_date": as_of,
+            "state": "failed",
+            "rules_digest": source.rules_digest,
+            "calendar_version": BusinessCalendar.of(source.calendars).version,
+            "code_version": code_version,
+            "data_snapshot": _one(connection, "snapshot"),
+            "counts": {"failure": failure},
+        },
+        started_at=started_at,
     )
 
 
