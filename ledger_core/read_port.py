@@ -107,13 +107,18 @@ def lines_posted_since(
 
 
 def balances_before(
-    connection: psycopg.Connection[Any], accounts: Sequence[str], instants: Sequence[datetime]
+    connection: psycopg.Connection[Any],
+    accounts: Sequence[str],
+    instants: Sequence[datetime],
+    *,
+    seen_by: str | None = None,
 ) -> pa.Table:
     """Balance of each account over lines effective strictly before each instant, as BALANCE_SCHEMA (debit positive).
 
+    With ``seen_by``, a snapshot of ``current_snapshot``, over those lines alone that it shows.
     One row per account and instant, ordered by both. Raises AccountError for an account not in the chart.
     """
-    wanted = {"accounts": list(accounts), "instants": list(instants)}
+    wanted = {"accounts": list(accounts), "instants": list(instants), "seen_by": seen_by}
     with translated_errors():
         _refuse_unknown(connection, accounts)
         return copy_out(connection, _SQL["balances_before"], wanted, BALANCE_SCHEMA)

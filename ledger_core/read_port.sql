@@ -27,8 +27,11 @@ WHERE l.account = ANY (%(accounts)s)
   AND NOT pg_visible_in_snapshot(l.xid, %(snapshot)s::pg_snapshot);
 
 -- name: balances_before
-SELECT a.account, a.asset, i.instant, ledger.balance(a.account, i.instant) AS balance_minor
+SELECT a.account, a.asset, i.instant, coalesce(sum(l.amount_minor), 0) AS balance_minor
 FROM ledger.account_v1 AS a
 CROSS JOIN unnest(%(instants)s::timestamptz[]) AS i (instant)
+LEFT JOIN ledger.journal_line_v1 AS l ON l.account = a.account AND l.effective_at < i.instant
+  AND (%(seen_by)s::pg_snapshot IS NULL OR pg_visible_in_snapshot(l.xid, %(seen_by)s::pg_snapshot))
 WHERE a.account = ANY (%(accounts)s)
+GROUP BY a.account, a.asset, i.instant
 ORDER BY a.account, i.instant;

@@ -1,10 +1,6 @@
 -- Everything the daily run reads and writes, by name. Ledger rows come from the ledger's published views and are filtered
 -- by the run's snapshot, so that all reads of one run see one moment.
 
--- name: snapshot
--- The moment this run sees.
-SELECT pg_current_snapshot()::text
-
 -- name: from_another_server
 -- A journal line that is visible now although its transaction number is still to come: the database was restored from
 -- another server's dump, and transaction numbers compare with nothing any more.
@@ -42,13 +38,6 @@ SELECT least(
      WHERE x.source_id = %(source)s AND x.xid >= pg_snapshot_xmin(%(since)s::pg_snapshot)
        AND NOT pg_visible_in_snapshot(x.xid, %(since)s::pg_snapshot))
 ) AS changed_from
-
--- name: ledger_changed
--- The earliest effective time of whatever was posted to the accounts since a snapshot.
-SELECT min(j.effective_at) AS changed_from
-FROM ledger.journal_line_v1 AS j
-WHERE j.account = ANY(%(accounts)s) AND j.xid >= pg_snapshot_xmin(%(since)s::pg_snapshot)
-  AND NOT pg_visible_in_snapshot(j.xid, %(since)s::pg_snapshot)
 
 -- name: open_external
 -- Lines up to a day that speak and are in no live ledger group made before the window. Days before the window are open
@@ -165,14 +154,6 @@ SELECT d.delivery_id, d.file_name, d.for_date, d.refusal_code
 FROM recon.delivery AS d
 WHERE d.source_id = %(source)s AND d.outcome = 'rejected'
 ORDER BY d.delivery_id
-
--- name: ledger_balances
--- Balance of each account before each instant, as this run sees the ledger.
-SELECT w.step::integer AS step, j.account, sum(j.amount_minor)::bigint AS balance_minor
-FROM unnest(%(instants)s::timestamptz[]) WITH ORDINALITY AS w(before, step)
-JOIN ledger.journal_line_v1 AS j ON j.account = ANY(%(accounts)s) AND j.effective_at < w.before
-    AND pg_visible_in_snapshot(j.xid, %(snapshot)s::pg_snapshot)
-GROUP BY w.step, j.account
 
 -- name: external_totals
 -- Sum of the lines of each account that speak, before a day.

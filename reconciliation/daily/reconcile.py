@@ -14,6 +14,7 @@ import psycopg
 import pyarrow as pa
 from psycopg.rows import dict_row
 
+from ledger_core.read_port import current_snapshot, lines_posted_since
 from ledger_core.sql import lock
 from reconciliation.alerts import Alert, alerts_of_exceptions, write_alerts
 from reconciliation.classification import BusinessCalendar, business_date_of
@@ -90,7 +91,7 @@ def reconcile(
     _refuse_foreign_numbers(connection, source)
     calendar = BusinessCalendar.of(source.calendars)
     as_of = last_business_day(as_of, calendar)
-    snapshot = _one(connection, "snapshot")
+    snapshot = current_snapshot(connection)
     done = _done(connection, source)
     window = _window(connection, source, calendar, as_of, done)
     run_id = book.prepare(connection)
@@ -161,7 +162,7 @@ def record_failure(
             "rules_digest": source.rules_digest,
             "calendar_version": BusinessCalendar.of(source.calendars).version,
             "code_version": code_version,
-            "data_snapshot": _one(connection, "snapshot"),
+            "data_snapshot": current_snapshot(connection),
             "counts": {"failure": failure},
         },
         started_at=started_at,
@@ -207,8 +208,7 @@ def _window(
         external = _changed(connection, source.id, done)
         if external is not None:
             changed.append(external)
-        wanted = {"since": done.since, "accounts": list(source.ledger_accounts)}
-        effective_at = _one(connection, "ledger_changed", wanted)
+        effective_at = lines_posted_since(connection, source.ledger_accounts, done.since)
         if effective_at is not None:
             instants = pa.array([effective_at], pa.timestamp("us", tz="UTC"))
             dates = business_date_of(instants, zone=source.zone, cut_off=source.cut_off, calendar=calendar)

@@ -12,6 +12,7 @@ from typing import Any, Final
 import psycopg
 import pyarrow as pa
 
+from ledger_core.read_port import balances_before
 from ledger_core.sql import copy_in, copy_out, queries
 from reconciliation.classification.calendars import BusinessCalendar, business_date_of
 from reconciliation.daily.window import Window
@@ -111,10 +112,8 @@ def read_universe(
     external = _external(connection, "open_external", wanted)
     ledger = _ledger(connection, "open_ledger", wanted, source, calendar)
     withdrawn = _external(connection, "withdrawn", wanted)
-    days = (source.start_date - timedelta(days=1), *window.days)
-    balances = _ledger_balances(
-        connection, wanted, [end_of_business_day(day, source, calendar) for day in days]
-    )
+    ends = {day: end_of_business_day(day, source, calendar) for day in window.days}
+    balances = _ledger_balances(connection, source, [start_end, *ends.values()], snapshot)
     return Universe(
         snapshot=snapshot,
         external=external,
@@ -126,10 +125,10 @@ def read_universe(
             for row in connection.execute(SQL["refusals"], wanted)
         ),
         rejected_groups=frozenset(row[0] for row in connection.execute(SQL["rejected_groups"], wanted)),
-        ledger_start={account: balances.get((1, account), 0) for account in source.ledger_accounts},
+        ledger_start={account: balances[account, start_end] for account in source.ledger_accounts},
         ledger_balances={
-            (account, day): balances.get((step, account), 0)
-            for step, day in enumerate(window.days, start=2)
+            (account, day): balances[account, end]
+            for day, end in ends.items()
             for account in source.ledger_accounts
         },
         external_before=dict(connection.execute(SQL["external_totals"], wanted).fetchall()),
@@ -188,7 +187,8 @@ def _ledger(
 
 
 def _ledger_balances(
-    connection: psycopg.Connection[Any], wanted: Mapping[str, Any], instants: Sequence[datetime]
-) -> dict[tuple[int, str], int]:
-    rows = connection.execute(SQL["ledger_balances"], {**wanted, "instants": list(instants)})
-    return {(step, account): balance for step, account, balance in rows}
+    connection: psycopg.Connection[Any], source: Source, instants: Sequence[datetime], snapshot: str
+) -> dict[tuple[str, datetime], int]:
+    """Balance of every account before every instant, as this run sees the ledger."""
+    found = balances_before(connection, source.ledger_accounts, instants, seen_by=snapshot).to_pylist()
+    return {(row["account"], row["instant"]): row["balance_minor"] for row in found}
