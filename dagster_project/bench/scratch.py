@@ -94,4 +94,13 @@ def _database(server: Database) -> Iterator[str]:
         yield make_conninfo(server.url, dbname=name)
     finally:
         with contextlib.closing(connect(server.url)) as connection:
-            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+            _drop(connection, name)
+
+
+def _drop(connection: psycopg.Connection, name: str) -> None:
+    """Not by force at first: the server itself sends its housekeeping away, which a plain login may not."""
+    drop = sql.SQL("DROP DATABASE {}").format(sql.Identifier(name))
+    try:
+        connection.execute(drop)
+    except psycopg.errors.ObjectInUse:  # a session of a command that was broken off
+        connection.execute(drop + sql.SQL(" WITH (FORCE)"))
