@@ -640,6 +640,9 @@ WHERE NOT EXISTS (SELECT FROM recon.alert_attempt AS t WHERE t.alert_id = a.aler
 CREATE FUNCTION recon.reject_match(rejected_group_id bigint, rejected_reason text, rejected_by text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+    -- Not in the middle of a run, which would make the match once more.
+    PERFORM pg_advisory_xact_lock(hashtextextended('source:' || g.source_id, 0)) FROM recon.match_group AS g
+    WHERE g.group_id = rejected_group_id;
     INSERT INTO recon.decision (source_id, kind, content_key, reason, actor)
     SELECT g.source_id, 'reject_match', g.group_key, rejected_reason, rejected_by FROM recon.match_group AS g
     WHERE g.group_id = rejected_group_id
