@@ -26,7 +26,7 @@ def measure_daily(server: Database, lines: int) -> list[Figure]:
                 return cost.wall_seconds, cost.peak_megabytes
 
             run("ledger", "post", str(place.entries))
-            taken = run("ingest", str(place.delivery), "--source", source_id)
+            taken = run("ingest", *map(str, place.deliveries), "--source", source_id)
             matched = run("reconcile", "--as-of", DAY.isoformat(), "--source", source_id)
         name = f"{source_id}, {lines:,} lines"
         found += [

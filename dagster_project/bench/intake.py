@@ -1,4 +1,4 @@
-"""Taking in one file of each format, beside its digest and a bare COPY of the same lines."""
+"""Taking in a day's files of each format, beside their digests and a bare COPY of the same lines."""
 
 import hashlib
 from pathlib import Path
@@ -17,7 +17,7 @@ SOURCES = ("bank", "stripe", "mastercard")
 
 
 def measure_intake(server: Database, lines: int) -> list[Figure]:
-    """Seconds to take in a day's file of ``lines`` lines. Both sides are rolled back: each round is the first."""
+    """Seconds to take in a day's files of ``lines`` lines. Both sides are rolled back: each round is the first."""
     found = []
     for source_id in SOURCES:
         with scratch(server, source_id, lines) as place:
@@ -26,35 +26,41 @@ def measure_intake(server: Database, lines: int) -> list[Figure]:
 
 
 def _figure(place: Scratch) -> Figure:
-    source, path = place.source, place.delivery
+    source = place.source
     options = ReadOptions(card_tokens=place.project.card_tokens, settings=source.settings)
-    with path.open("rb") as stream:
-        told = FORMATS[source.format].read(stream, options).lines
+    told = []
+    for path in place.deliveries:
+        with path.open("rb") as stream:
+            told.append(FORMATS[source.format].read(stream, options).lines)
 
     def taken(_number: int) -> None:
         with (
             place.project.database.session("tieout_intake") as connection,
-            path.open("rb") as stream,
             connection.transaction(force_rollback=True),
         ):
-            outcome = take_in(connection, source=source, file_name=path.name, stream=stream, options=options)
-            if outcome.refusal is not None:
-                raise outcome.refusal
+            for path in place.deliveries:
+                with path.open("rb") as stream:
+                    outcome = take_in(
+                        connection, source=source, file_name=path.name, stream=stream, options=options
+                    )
+                if outcome.refusal is not None:
+                    raise outcome.refusal
 
     def copied(_number: int) -> None:
         with (
             place.project.database.session(None) as connection,
-            path.open("rb") as stream,
             connection.transaction(force_rollback=True),
         ):
-            hashlib.file_digest(stream, "sha256")
             connection.execute(SQL["make_bare_lines"])
-            copy_in(connection, told, "bare_line")
+            for path, lines in zip(place.deliveries, told, strict=True):
+                with path.open("rb") as stream:
+                    hashlib.file_digest(stream, "sha256")
+                copy_in(connection, lines, "bare_line")
 
     reference = median_seconds(copied)
     return Figure(
         area="intake",
-        name=f"take in {told.num_rows:,} lines of {source.format}",
+        name=f"take in {sum(lines.num_rows for lines in told):,} lines of {source.format}",
         unit="s",
         measured=median_seconds(taken),
         reference=reference,

@@ -6,7 +6,7 @@ Law: what was made is dropped again, however the run ends; the project's own dat
 import contextlib
 import secrets
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -42,10 +42,10 @@ class Scratch:
         return self.folder / "world" / "days" / DAY.isoformat() / "ledger" / "entries.csv"
 
     @property
-    def delivery(self) -> Path:
-        """The day's file of the source, the largest if there are several."""
+    def deliveries(self) -> Sequence[Path]:
+        """The day's files of the source: one, or one for each account."""
         arrived = self.folder / "world" / "days" / DAY.isoformat() / self.source.id
-        return max(arrived.iterdir(), key=lambda path: path.stat().st_size)
+        return sorted(arrived.iterdir())
 
 
 @contextlib.contextmanager
