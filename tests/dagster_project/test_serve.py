@@ -43,7 +43,13 @@ class Home:
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [TIEOUT, *arguments]
         return subprocess.run(
-            command, env=self.environment, cwd=self.folder, capture_output=True, text=True, timeout=100, check=False
+            command,
+            env=self.environment,
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
         )
 
     @contextlib.contextmanager
@@ -201,12 +207,23 @@ def test_a_port_that_is_taken_is_refused_by_name(home: Home) -> None:
     assert "Traceback" not in refused.stderr
 
 
+@contextlib.contextmanager
+def sleeper() -> Iterator[subprocess.Popen[bytes]]:
+    """A program that sleeps, and ends when asked even where whoever started these tests ignores that."""
+    code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_DFL); print(flush=True); time.sleep(600)"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], start_new_session=True, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
 def test_down_ends_what_a_killed_up_left_and_no_other_program(home: Home) -> None:
-    sleeper = [sys.executable, "-c", "import time; time.sleep(600)"]
-    with (
-        subprocess.Popen(sleeper, start_new_session=True) as left,
-        subprocess.Popen(sleeper, start_new_session=True) as other,
-    ):
+    with sleeper() as left, sleeper() as other:
         left_mark, other_mark = ProcessMark.of(left.pid), ProcessMark.of(other.pid)
         assert left_mark is not None
         assert other_mark is not None
@@ -214,10 +231,11 @@ def test_down_ends_what_a_killed_up_left_and_no_other_program(home: Home) -> Non
         reused = ProcessMark(other_mark.process_id, other_mark.started - 1)  # its id, of an earlier program
         state = {"owner": "4194305:1", "children": {"webserver": left_mark.text, "daemon": reused.text}}
         (home.state / "up.json").write_text(json.dumps(state))
-        assert json.loads(home.run("down", "--json").stdout) == {"stopped": ["what a killed `tieout up` had left"]}
+        assert json.loads(home.run("down", "--json").stdout) == {
+            "stopped": ["what a killed `tieout up` had left"]
+        }
         assert left.wait(timeout=10) == -signal.SIGTERM
         assert other.poll() is None
-        other.kill()
 
 
 def test_down_is_safe_where_nothing_ever_ran(home: Home) -> None:
