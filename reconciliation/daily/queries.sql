@@ -12,6 +12,7 @@ WHERE j.account = ANY(%(accounts)s) AND j.xid >= pg_snapshot_xmax(pg_current_sna
 -- How far the source was reconciled, and what the last successful run could see.
 SELECT max(r.business_date) AS done_to,
        (array_agg(r.data_snapshot::text ORDER BY r.run_id DESC))[1] AS data_snapshot,
+       (array_agg(r.rules_digest ORDER BY r.run_id DESC))[1] AS rules_digest,
        (array_agg(r.run_id ORDER BY r.run_id DESC))[1] AS run_id
 FROM recon.run AS r
 WHERE r.source_id = %(source)s AND r.state = 'succeeded'
@@ -40,30 +41,65 @@ SELECT least(
 ) AS changed_from
 
 -- name: open_external
--- Lines up to a day that speak and are in no live ledger group made before the window. Days before the window are open
--- items; the window's own lines are all there, matched or not, for the fold decides about them anew.
+-- What is in play: the window's own lines, matched or not, for the fold decides about them anew; and of the days before it
+-- what was open after the last run, or is held by a group of the window. History that is settled is not looked at, unless
+-- the rules are others than the last run had.
+WITH older AS (
+    SELECT m.line_id FROM recon.exception_member AS m JOIN recon.exception AS e ON e.exception_id = m.exception_id
+    WHERE e.source_id = %(source)s AND m.side = 'external'
+    UNION
+    SELECT m.line_id FROM recon.match_group AS g JOIN recon.match_member AS m ON m.group_id = g.group_id AND m.side = 'external'
+    WHERE g.source_id = %(source)s AND g.leg = 'ledger' AND g.as_of >= %(first)s
+    UNION
+    SELECT l.line_id FROM recon.line AS l
+    WHERE NOT %(same_rules)s AND l.source_id = %(source)s AND l.booking_date < %(first)s
+), chosen AS (
+    SELECT l.line_id FROM recon.line AS l
+    WHERE l.source_id = %(source)s AND l.booking_date BETWEEN %(first)s AND %(last)s
+    UNION ALL
+    SELECT o.line_id FROM older AS o JOIN recon.line AS l ON l.line_id = o.line_id
+    WHERE l.booking_date >= %(start_date)s AND l.booking_date < %(first)s
+      AND NOT EXISTS (
+          SELECT FROM recon.match_member AS m JOIN recon.match_group AS g ON g.group_id = m.group_id
+          WHERE m.line_id = o.line_id AND m.side = 'external' AND m.live AND m.leg = 'ledger' AND g.as_of < %(first)s)
+)
 SELECT l.line_id, l.line_key, l.version, l.booking_date, l.account, l.amount_minor, l.asset, l.fee_minor, l.original_amount_minor,
     l.original_asset, l.fx_rate, l.ref_end_to_end, l.ref_uetr, l.ref_servicer, l.ref_psp, l.ref_merchant, l.ref_payout,
     l.ref_arn, l.ref_rrn, l.ref_auth_code, l.batch_ref, l.counterparty, l.kind
-FROM recon.line AS l
-WHERE l.source_id = %(source)s AND l.booking_date BETWEEN %(start_date)s AND %(last)s
-  AND NOT EXISTS (SELECT FROM recon.line_closure AS c WHERE c.line_id = l.line_id)
-  AND NOT EXISTS (
-      SELECT FROM recon.match_member AS m JOIN recon.match_group AS g ON g.group_id = m.group_id
-      WHERE m.line_id = l.line_id AND m.side = 'external' AND m.live AND m.leg = 'ledger' AND g.as_of < %(first)s)
+FROM chosen AS n
+JOIN recon.line AS l ON l.line_id = n.line_id
+WHERE NOT EXISTS (SELECT FROM recon.line_closure AS c WHERE c.line_id = l.line_id)
 
 -- name: open_ledger
--- Journal lines on the source's accounts, effective in the source's time and seen by this run, likewise.
+-- Journal lines on the source's accounts, seen by this run, likewise.
+WITH older AS (
+    SELECT m.entry_id, m.line_no FROM recon.exception_member AS m JOIN recon.exception AS e ON e.exception_id = m.exception_id
+    WHERE e.source_id = %(source)s AND m.side = 'ledger'
+    UNION
+    SELECT m.entry_id, m.line_no FROM recon.match_group AS g
+    JOIN recon.match_member AS m ON m.group_id = g.group_id AND m.side = 'ledger'
+    WHERE g.source_id = %(source)s AND g.leg = 'ledger' AND g.as_of >= %(first)s
+    UNION
+    SELECT j.entry_id, j.line_no FROM ledger.journal_line_v1 AS j
+    WHERE NOT %(same_rules)s AND j.account = ANY(%(accounts)s) AND j.effective_at < %(first_from)s
+), chosen AS (
+    SELECT j.entry_id, j.line_no FROM ledger.journal_line_v1 AS j
+    WHERE j.account = ANY(%(accounts)s) AND j.effective_at >= %(first_from)s AND j.effective_at < %(before)s
+    UNION ALL
+    SELECT o.entry_id, o.line_no FROM older AS o
+    JOIN ledger.journal_line_v1 AS j ON j.entry_id = o.entry_id AND j.line_no = o.line_no
+    WHERE j.effective_at >= %(from)s AND j.effective_at < %(first_from)s
+      AND NOT EXISTS (
+          SELECT FROM recon.match_member AS m JOIN recon.match_group AS g ON g.group_id = m.group_id
+          WHERE m.entry_id = o.entry_id AND m.line_no = o.line_no AND m.side = 'ledger' AND m.live AND m.leg = 'ledger'
+            AND g.as_of < %(first)s)
+)
 SELECT j.entry_id, j.line_no, j.entry_key, j.effective_at, j.account, j.amount_minor, j.asset, j.kind, j.ref_end_to_end, j.ref_uetr,
     j.ref_servicer, j.ref_psp, j.ref_merchant, j.ref_payout, j.ref_arn, j.ref_rrn, j.ref_auth_code, j.batch_ref,
     j.counterparty, j.fx_rate::text AS fx_rate, j.fx_asset, j.fx_amount_minor
-FROM ledger.journal_line_v1 AS j
-WHERE j.account = ANY(%(accounts)s) AND j.effective_at >= %(from)s AND j.effective_at < %(before)s
-  AND pg_visible_in_snapshot(j.xid, %(snapshot)s::pg_snapshot)
-  AND NOT EXISTS (
-      SELECT FROM recon.match_member AS m JOIN recon.match_group AS g ON g.group_id = m.group_id
-      WHERE m.entry_id = j.entry_id AND m.line_no = j.line_no AND m.side = 'ledger' AND m.live AND m.leg = 'ledger'
-        AND g.as_of < %(first)s)
+FROM chosen AS n
+JOIN ledger.journal_line_v1 AS j ON j.entry_id = n.entry_id AND j.line_no = n.line_no
+WHERE j.account = ANY(%(accounts)s) AND pg_visible_in_snapshot(j.xid, %(snapshot)s::pg_snapshot)
 
 -- name: withdrawn
 -- Lines that a corrected file dropped and nothing brought back.

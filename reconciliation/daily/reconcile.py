@@ -63,6 +63,7 @@ class _Done:
 
     to: date | None = None
     since: str | None = None
+    rules_digest: str | None = None
 
 
 def reconcile(
@@ -95,7 +96,7 @@ def reconcile(
     done = _done(connection, source)
     window = _window(connection, source, calendar, as_of, done)
     run_id = book.prepare(connection)
-    outcomes = _fold(connection, source, calendar, window, snapshot) if window else []
+    outcomes = _fold(connection, source, calendar, window, snapshot=snapshot, done=done) if window else []
     made = revoked = alerts = 0
     if window:
         made, revoked = _write(connection, source, run_id, window, outcomes)
@@ -196,7 +197,7 @@ def _refuse_foreign_numbers(connection: psycopg.Connection[Any], source: Source)
 
 def _done(connection: psycopg.Connection[Any], source: Source) -> _Done:
     row = connection.execute(SQL["last_run"], {"source": source.id}).fetchone()
-    return _Done(to=row[0], since=row[1]) if row else _Done()
+    return _Done(to=row[0], since=row[1], rules_digest=row[2]) if row else _Done()
 
 
 def _window(
@@ -262,12 +263,15 @@ def _fold(
     source: Source,
     calendar: BusinessCalendar,
     window: Window,
+    *,
     snapshot: str,
+    done: _Done,
 ) -> list[DayOutcome]:
     def taken(external: pa.Table, ledger: pa.Table) -> tuple[pa.Table, pa.Table]:
         return read_taken(connection, source, calendar, window, open_external=external, open_ledger=ledger)
 
-    universe = read_universe(connection, source, calendar, window, snapshot)
+    same_rules = done.rules_digest == source.rules_digest
+    universe = read_universe(connection, source, calendar, window, snapshot, same_rules=same_rules)
     setting = Setting(universe=universe, window=window, source=source, calendar=calendar, taken=taken)
     state, outcomes = first_state(setting), []
     for day in window.days:

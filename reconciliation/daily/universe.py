@@ -96,8 +96,13 @@ def read_universe(
     calendar: BusinessCalendar,
     window: Window,
     snapshot: str,
+    *,
+    same_rules: bool,
 ) -> Universe:
-    """Read everything the window needs. The caller holds the source's lock, so deliveries stand still meanwhile."""
+    """Read everything the window needs. The caller holds the source's lock, so deliveries stand still meanwhile.
+
+    With the ``same_rules`` as the last run, what was open after it is on record and older history need not be read.
+    """
     start_end = end_of_business_day(source.start_date - timedelta(days=1), source, calendar)
     wanted: dict[str, Any] = {
         "source": source.id,
@@ -106,6 +111,8 @@ def read_universe(
         "first": window.first,
         "last": window.last,
         "from": start_end,
+        "first_from": end_of_business_day(window.first - timedelta(days=1), source, calendar),
+        "same_rules": same_rules,
         "before": end_of_business_day(window.last, source, calendar),
         "snapshot": snapshot,
     }
