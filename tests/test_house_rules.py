@@ -16,7 +16,6 @@ FILE_LINES_MAX, FUNCTION_LINES_MAX = 400, 70
 LONG_ON_PURPOSE = {
     "reconciliation/schema.sql",  # one schema, read from top to bottom
     "reconciliation/migrations/versions",  # the same text, as it was applied
-    "reconciliation/daily/queries.sql",  # every question of one run, by name
     "ledger_core/schema.sql",
     "ledger_core/migrations/versions",
 }

@@ -6,17 +6,20 @@ bulk and in the caller's transaction. Decides nothing.
 
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
+from pathlib import Path
 from typing import Any, Final
 
 import psycopg
 import pyarrow as pa
 import pyarrow.compute
+from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from ledger_core.sql import copy_in
+from ledger_core.sql import copy_in, queries
 from reconciliation.daily.fold import DayOutcome
-from reconciliation.daily.universe import SQL
 from reconciliation.evidence.bridge import Proof, proof_table
+
+SQL: Final = queries(Path(__file__).with_suffix(".sql"))
 
 kernel: Any = pyarrow.compute  # its stubs do not know that kernels take plain values
 
@@ -122,10 +125,30 @@ def prepare(connection: psycopg.Connection[Any]) -> int:
     """Make the temporary tables of a run and take its number."""
     for tables in ("incoming_tables", "incoming_exceptions", "incoming_proofs"):
         connection.execute(SQL[tables])
+    return next_run(connection)
+
+
+def next_run(connection: psycopg.Connection[Any]) -> int:
+    """The number of a new run."""
     row = connection.execute(SQL["next_run"]).fetchone()
     if row is None:
         raise RuntimeError("a sequence gave no number")
     return int(row[0])
+
+
+def newly_open(
+    connection: psycopg.Connection[Any], source_id: str, days: Iterable[date]
+) -> list[dict[str, Any]]:
+    """What became a cause for alarm on these days, by cause: counts and sums alone."""
+    rows = connection.cursor(row_factory=dict_row).execute(
+        SQL["newly_open"], {"source": source_id, "days": list(days)}
+    )
+    return rows.fetchall()
+
+
+def refresh_statistics(connection: psycopg.Connection[Any]) -> None:
+    """Tell the planner what a large run wrote; no result depends on it."""
+    connection.execute(SQL["refresh_statistics"])
 
 
 def write_run(connection: psycopg.Connection[Any], run: Mapping[str, Any], *, started_at: datetime) -> None:

@@ -12,7 +12,6 @@ from typing import Any, Final, TypedDict
 
 import psycopg
 import pyarrow as pa
-from psycopg.rows import dict_row
 
 from ledger_core.read_port import current_snapshot, lines_posted_since
 from ledger_core.sql import lock
@@ -155,7 +154,7 @@ def record_failure(
     book.write_run(
         connection,
         {
-            "run_id": _one(connection, "next_run"),
+            "run_id": book.next_run(connection),
             "source": source.id,
             "business_date": as_of,
             "from_date": as_of,
@@ -301,15 +300,12 @@ def _write(
         connection, source.id, run_id, (proof for outcome in outcomes for proof in outcome.proofs)
     )
     if made + outcomes[-1].classified.exceptions.num_rows >= MANY_ROWS:
-        connection.execute(SQL["refresh_statistics"])
+        book.refresh_statistics(connection)
     return made, fallen + stale
 
 
 def _alerts(connection: psycopg.Connection[Any], source: Source, window: Window) -> list[Alert]:
-    rows = connection.cursor(row_factory=dict_row).execute(
-        SQL["newly_open"], {"source": source.id, "days": list(window.news)}
-    )
-    return alerts_of_exceptions(rows.fetchall(), source_id=source.id)
+    return alerts_of_exceptions(book.newly_open(connection, source.id, window.news), source_id=source.id)
 
 
 def _counts(outcomes: Sequence[DayOutcome]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from reconciliation.daily.window import Window
 from reconciliation.items import EXTERNAL_ITEM_SCHEMA, LEDGER_ITEM_SCHEMA
 from reconciliation.sources import Source
 
-SQL: Final = queries(Path(__file__).with_name("queries.sql"))
+SQL: Final = queries(Path(__file__).with_suffix(".sql"))
 
 _LEDGER_READ_FIELDS: Final[list[Any]] = [
     field
