@@ -1,11 +1,13 @@
 """`tieout ledger`: charts, entries, reversals, balances and the check of the laws."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import click
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from dagster_project.cli.output import Context, json_option, money, pass_context, say, say_rows
@@ -53,10 +55,7 @@ def load_chart(context: Context, file: Path, as_json: bool) -> None:
 
     Example: tieout ledger accounts accounts.csv
     """
-    with context.project.database.session("tieout_poster") as connection:
-        outcomes = load_accounts(connection, file)["outcome"]
-    counts = _counts(outcomes)
-    say(counts, f"{file.name}: {_in_words(counts)}.", as_json=as_json)
+    _load(context, load_accounts, file, as_json=as_json)
 
 
 @ledger.command("post")
@@ -68,10 +67,7 @@ def post(context: Context, file: Path, as_json: bool) -> None:
 
     Example: tieout ledger post entries.csv
     """
-    with context.project.database.session("tieout_poster") as connection:
-        outcomes = load_entries(connection, file)["outcome"]
-    counts = _counts(outcomes)
-    say(counts, f"{file.name}: {_in_words(counts)}.", as_json=as_json)
+    _load(context, load_entries, file, as_json=as_json)
 
 
 @ledger.command("reverse")
@@ -153,6 +149,13 @@ def verify(context: Context, as_json: bool) -> None:
     say_rows(rows, ["outcome", "code", "name", "offences", "detail"], as_json=as_json, empty="No checks.")
     if any(check.outcome is not CheckOutcome.OK for check in checks):
         raise SystemExit(1)
+
+
+def _load(context: Context, load: Callable[..., pa.Table], file: Path, *, as_json: bool) -> None:
+    """Load a file as the poster and tell how many of each outcome there were."""
+    with context.project.database.session("tieout_poster") as connection:
+        counts = _counts(load(connection, file)["outcome"])
+    say(counts, f"{file.name}: {_in_words(counts)}.", as_json=as_json)
 
 
 def _after(at: datetime | None) -> datetime | None:

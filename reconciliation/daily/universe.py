@@ -61,7 +61,6 @@ class Universe:
     ``external_before``, ``differences_before`` and ``ledger_start`` are keyed by account.
     """
 
-    snapshot: str
     external: pa.Table
     ledger: pa.Table
     withdrawn: pa.Table
@@ -122,7 +121,6 @@ def read_universe(
     ends = {day: end_of_business_day(day, source, calendar) for day in window.days}
     balances = _ledger_balances(connection, source, [start_end, *ends.values()], snapshot)
     return Universe(
-        snapshot=snapshot,
         external=external,
         ledger=ledger,
         withdrawn=withdrawn,

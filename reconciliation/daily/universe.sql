@@ -12,8 +12,7 @@ WHERE j.account = ANY(%(accounts)s) AND j.xid >= pg_snapshot_xmax(pg_current_sna
 -- How far the source was reconciled, and what the last successful run could see.
 SELECT max(r.business_date) AS done_to,
        (array_agg(r.data_snapshot::text ORDER BY r.run_id DESC))[1] AS data_snapshot,
-       (array_agg(r.rules_digest ORDER BY r.run_id DESC))[1] AS rules_digest,
-       (array_agg(r.run_id ORDER BY r.run_id DESC))[1] AS run_id
+       (array_agg(r.rules_digest ORDER BY r.run_id DESC))[1] AS rules_digest
 FROM recon.run AS r
 WHERE r.source_id = %(source)s AND r.state = 'succeeded'
 

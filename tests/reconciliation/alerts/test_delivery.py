@@ -213,7 +213,7 @@ def test_a_webhook_receives_plain_text() -> None:
 )
 def test_a_url_that_is_none_is_named_by_its_place_and_not_repeated(url: str) -> None:
     with pytest.raises(ReconciliationError, match="alert URL 2") as caught:
-        apprise_channels(["file:///tmp/alerts.jsonl", url])
+        apprise_channels(["file:///var/alerts.jsonl", url])
     assert "hunter2" not in str(caught.value)
 
 
