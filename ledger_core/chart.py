@@ -1,4 +1,4 @@
-"""The chart of accounts: load it from a file, define assets, close accounts.
+"""The chart of accounts: load it from a file, define assets, close accounts and periods.
 
 Laws: a definition never changes - loading the same chart again does nothing, another definition of a known account or
 asset is refused; a file is taken whole or not at all. Which source reconciles an account is not said here.
@@ -7,6 +7,7 @@ asset is refused; a file is taken whole or not at all. Which source reconciles a
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -39,6 +40,8 @@ ACCOUNT_COLUMNS: Final = (
         name="asset", required=True, pattern="[A-Z0-9][A-Z0-9._-]{0,15}", expected="an asset code such as EUR"
     ),
     Column(name="may_overdraw", kind=Kind.BOOLEAN, required=True),
+    Column(name="entity", max_length=64),
+    Column(name="leaf", kind=Kind.BOOLEAN),
 )
 
 OPENED_SCHEMA: Final = pa.schema([("code", pa.string()), ("outcome", pa.string())])
@@ -49,6 +52,7 @@ _SQL: Final = queries(Path(__file__).with_suffix(".sql"))
 def load_accounts(connection: psycopg.Connection[Any], path: Path) -> pa.Table:
     """Open every account of a CSV or Parquet file (ACCOUNT_COLUMNS); returns code and outcome (opened, unchanged).
 
+    An account with others of the file below it is a summary account and takes no lines, unless `leaf` says otherwise.
     Assets new to the ledger are defined with their ISO 4217 exponent; any other asset must have been defined before.
     Raises InputFileError with every bad row, ChartError where the ledger holds another definition.
     """
@@ -61,7 +65,8 @@ def load_accounts(connection: psycopg.Connection[Any], path: Path) -> pa.Table:
         return copy_out(
             connection,
             _SQL["open_accounts"],
-            {name: accounts[name].to_pylist() for name in accounts.column_names},
+            {"entity": None, "leaf": None}
+            | {name: accounts[name].to_pylist() for name in accounts.column_names},
             OPENED_SCHEMA,
         )
 
@@ -81,6 +86,20 @@ def close_account(connection: psycopg.Connection[Any], account: str, *, reason: 
     with translated_errors():
         wanted = {"account": account, "reason": reason, "authoriser": authoriser}
         row = connection.execute(_SQL["close_account"], wanted).fetchone()
+    return row is not None and row[0] == "closed"
+
+
+def close_period(
+    connection: psycopg.Connection[Any], ends_at: datetime, *, reason: str, authoriser: str
+) -> bool:
+    """Close the time before `ends_at` for ever; False when exactly this was done before.
+
+    Nothing may take effect in it any more. Waits for postings under way. Raises PeriodError for an end that is in the
+    future or before a closed one.
+    """
+    with translated_errors():
+        wanted = {"ends_at": ends_at, "reason": reason, "authoriser": authoriser}
+        row = connection.execute(_SQL["close_period"], wanted).fetchone()
     return row is not None and row[0] == "closed"
 
 

@@ -9,8 +9,12 @@ SELECT d.code FROM ledger.define_assets(%(codes)s::text[], %(exponents)s::intege
 -- name: open_accounts
 SELECT o.code, o.outcome
 FROM ledger.open_accounts(
-  %(code)s::text[], %(name)s::text[], %(type)s::text[], %(asset)s::text[], %(may_overdraw)s::boolean[]
+  %(code)s::text[], %(name)s::text[], %(type)s::text[], %(asset)s::text[], %(may_overdraw)s::boolean[],
+  %(entity)s::text[], %(leaf)s::boolean[]
 ) AS o;
 
 -- name: close_account
 SELECT ledger.close_account(%(account)s, %(reason)s, %(authoriser)s);
+
+-- name: close_period
+SELECT ledger.close_period(%(ends_at)s, %(reason)s, %(authoriser)s);

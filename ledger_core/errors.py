@@ -74,6 +74,14 @@ class RequestError(PostingRefusedError):
     """The call itself is malformed: arrays of unequal length, missing values, one key with two times."""
 
 
+class PeriodError(PostingRefusedError):
+    """An entry takes effect in a closed period, or a period cannot be closed there."""
+
+
+class TransactionError(PostingRefusedError):
+    """A business transaction cannot take this step: not from its state, not any more, or not with these lines."""
+
+
 class OutOfRangeError(PostingRefusedError):
     """A number does not fit the ledger's 64-bit minor units."""
 
@@ -102,6 +110,8 @@ BY_SQLSTATE: Mapping[str, type[LedgerError]] = MappingProxyType(
         "TL007": RequestError,
         "TL008": OutOfRangeError,
         "TL009": ChartError,
+        "TL010": PeriodError,
+        "TL011": TransactionError,
         "22003": OutOfRangeError,
         "23502": RequestError,
         "23514": RequestError,

@@ -1,18 +1,23 @@
-"""Post journal entries in bulk: Arrow tables and files in, one outcome per entry out.
+"""Post journal entries: requests, Arrow tables and files in, one result per entry out.
 
-Laws: all lines of a call become final together or none does; one key is one entry, and the same key with other content
-is a conflict. The rules live in the database (`ledger.post_entries`); this module only brings the lines there.
+Laws: all lines of an entry become final together or none does; one key is one entry, and the same key with other
+content is a conflict; what was refused stays refused under its key. The rules live in the database
+(`ledger.post_entries`); this module only brings the lines there.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 import psycopg
 import pyarrow as pa
 
-from ledger_core.errors import IdempotencyConflictError, RequestError
+from ledger_core.errors import IdempotencyConflictError, InputFileError, RequestError
 from ledger_core.input_file import (
     Column,
     Kind,
@@ -33,6 +38,12 @@ ENTRY_COLUMNS: Final = (
     Column(name="account", required=True, max_length=200),
     Column(name="amount_minor", kind=Kind.INTEGER, required=True),
     Column(name="asset", required=True, max_length=16),
+    Column(
+        name="layer",
+        pattern="posted|outgoing|incoming|planned",
+        expected="posted, outgoing, incoming or planned",
+    ),
+    Column(name="corrects"),
     Column(name="kind", max_length=64),
     Column(name="description", max_length=1000),
     Column(name="counterparty"),
@@ -53,28 +64,112 @@ _OUTCOME_FIELDS: Final[list[pa.Field[Any]]] = [
     pa.field("entry_key", pa.string(), nullable=False),
     pa.field("outcome", pa.string(), nullable=False),
     pa.field("entry_id", pa.int64(), nullable=False),
+    pa.field("code", pa.string()),
+    pa.field("detail", pa.string()),
 ]
 OUTCOME_SCHEMA: Final = pa.schema(_OUTCOME_FIELDS)
 
-_SHOWN_KEYS: Final = 20
+_PLAIN_COLUMNS: Final = frozenset(ENTRY_SCHEMA.names[:7])  # the rest says something of a line
+_SHOWN: Final = 20
 _SQL: Final = queries(Path(__file__).with_suffix(".sql"))
 
 
-def post(connection: psycopg.Connection[Any], lines: pa.Table) -> pa.Table:
-    """Post the entries these lines form; returns OUTCOME_SCHEMA, one row per key in order of first appearance.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryLine:
+    """One signed amount on one account, debit positive, in minor units. `detail`: any other column of an entry file."""
 
-    `lines` has the first five columns of ENTRY_SCHEMA and any of the others. Outcomes: `posted`; `replayed` - the key
-    holds the same content, whatever the order of its lines; `conflict` - the key holds other content, entry_id says
-    where. Anything else wrong refuses the whole call (PostingRefusedError) and changes nothing.
+    account: str
+    amount_minor: int
+    asset: str
+    layer: str = "posted"
+    detail: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryRequest:
+    """An entry to post. Requests of one call whose `group` is the same are posted together or not at all."""
+
+    entry_key: str
+    effective_at: datetime
+    lines: Sequence[EntryLine]
+    corrects: str | None = None
+    group: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryResult:
+    """What became of a request: `posted`, `replayed` (same key and content), `conflict` (same key, other content) or
+    `refused`, the last two with a code and a sentence. `balances`, if asked for: posted, pending, available and
+    projected minor units of each of the entry's accounts after the call.
+    """
+
+    entry_key: str
+    outcome: str
+    entry_id: int
+    code: str | None = None
+    detail: str | None = None
+    balances: Mapping[str, Mapping[str, int]] | None = None
+
+
+def post(
+    connection: psycopg.Connection[Any], requests: Sequence[EntryRequest], *, with_balances: bool = False
+) -> list[EntryResult]:
+    """Post requests by one call; one result each, in their order. The caller commits.
+
+    Raises RequestError where the call as a whole is malformed (no key, no time, no line, one key twice); nothing is
+    posted then. All else is an outcome.
+    """
+    if not requests:
+        return []
+    if len({request.entry_key for request in requests}) < len(requests) or not all(r.lines for r in requests):
+        raise RequestError(
+            "post: expected each key once and lines in every request, found a key again or none"
+        )
+    pairs = [(request, line) for request in requests for line in request.lines]
+    details = [None if line.detail is None else json.dumps(line.detail) for _, line in pairs]
+    corrects = [request.corrects for request, _ in pairs]
+    groups = [request.group for request, _ in pairs]
+    sent = {
+        "entry_key": [request.entry_key for request, _ in pairs],
+        "effective_at": [request.effective_at for request, _ in pairs],
+        "account": [line.account for _, line in pairs],
+        "amount_minor": [line.amount_minor for _, line in pairs],
+        "asset": [line.asset for _, line in pairs],
+        "layer": [line.layer for _, line in pairs] if any(ln.layer != "posted" for _, ln in pairs) else None,
+        "detail": details if any(details) else None,
+        "corrects": corrects if any(corrects) else None,
+        "group": groups if any(number is not None for number in groups) else None,
+        "with_balances": with_balances,
+    }
+    with translated_errors(), savepoint(connection):
+        rows = connection.execute(_SQL["post"], sent).fetchall()
+    return [
+        EntryResult(
+            entry_key=row[0], outcome=row[1], entry_id=row[2], code=row[3], detail=row[4], balances=row[5]
+        )
+        for row in rows
+    ]
+
+
+def post_lines(connection: psycopg.Connection[Any], lines: pa.Table) -> pa.Table:
+    """Post the entries that the lines of a table form; returns OUTCOME_SCHEMA, one row per key in order of appearance.
+
+    `lines` has the required columns of ENTRY_SCHEMA and any of the others, in any order. The bulk form of `post`, with
+    the same outcomes; memory grows with the table.
     """
     ready = _as_entry_schema(lines)
     if ready.num_rows == 0:
         return OUTCOME_SCHEMA.empty_table()
     numbered = ready.add_column(0, "ordinal", pa.array(range(ready.num_rows), pa.int64()))
+    given = {
+        "has_layer": "layer" in ready.column_names,
+        "has_corrects": "corrects" in ready.column_names,
+        "has_detail": not _PLAIN_COLUMNS.issuperset(ready.column_names),
+    }
     with translated_errors(), savepoint(connection):
         connection.execute(_SQL["create_staging"])
         copy_in(connection, numbered, "pg_temp.tieout_posting")
-        outcomes = copy_out(connection, _SQL["post_staged"], None, OUTCOME_SCHEMA)
+        outcomes = copy_out(connection, _SQL["post_staged"], given, OUTCOME_SCHEMA)
         connection.execute(_SQL["drop_staging"])
     return outcomes
 
@@ -82,23 +177,30 @@ def post(connection: psycopg.Connection[Any], lines: pa.Table) -> pa.Table:
 def load_entries(connection: psycopg.Connection[Any], path: Path) -> pa.Table:
     """Post a CSV or Parquet file of ENTRY_COLUMNS, whole or not at all; returns OUTCOME_SCHEMA (posted, replayed).
 
-    Raises InputFileError with every bad row, IdempotencyConflictError with the keys used before for other content,
-    PostingRefusedError where a law of the ledger is broken.
+    Raises InputFileError with every bad row or entry, IdempotencyConflictError with the keys used before for other
+    content. A refused file leaves nothing, no stored refusal either: corrected, it may come again under the same keys.
     """
     lines = read_table(path, ENTRY_COLUMNS)
     with translated_errors(), savepoint(connection):
         refuse_problems(path, _row_problems(connection, lines))
-        outcomes = post(connection, lines)
-        conflicts: list[Any] = outcomes.filter(arrow.equal(outcomes["outcome"], "conflict"))[
-            "entry_key"
-        ].to_pylist()
+        outcomes = post_lines(connection, lines)
+        conflicts = _described(outcomes, "conflict", "{entry_key}")
         if conflicts:
-            more = f" and {len(conflicts) - _SHOWN_KEYS} more" if len(conflicts) > _SHOWN_KEYS else ""
             raise IdempotencyConflictError(
                 f"{path.name}: refused as a whole; expected the content these keys were first used with, found other: "
-                f"{', '.join(conflicts[:_SHOWN_KEYS])}{more}; to correct an entry, reverse it"
+                f"{', '.join(conflicts)}; to correct an entry, reverse it"
             )
+        refused = _described(outcomes, "refused", "entry {entry_key!r}: {code}: {detail}")
+        if refused:
+            raise InputFileError(f"{path.name}: refused as a whole; nothing of it was posted", tuple(refused))
     return outcomes
+
+
+def _described(outcomes: pa.Table, outcome: str, form: str) -> list[str]:
+    """The entries of one outcome in words, the first of many."""
+    found: list[dict[str, Any]] = outcomes.filter(arrow.equal(outcomes["outcome"], outcome)).to_pylist()
+    more = [f"and {len(found) - _SHOWN} more"] if len(found) > _SHOWN else []
+    return [form.format(**row) for row in found[:_SHOWN]] + more
 
 
 def _as_entry_schema(lines: pa.Table) -> pa.Table:
@@ -127,7 +229,7 @@ def _as_entry_schema(lines: pa.Table) -> pa.Table:
 
 def _row_problems(connection: psycopg.Connection[Any], lines: pa.Table) -> list[str]:
     """Rows the database would refuse one at a time: unknown, closed or other-asset accounts, zeros, half FX pairs."""
-    held = {row[0]: (row[1], row[2]) for row in connection.execute(_SQL["accounts"]).fetchall()}
+    held = {row[0]: row[1:] for row in connection.execute(_SQL["accounts"]).fetchall()}
     codes, assets = lines["account"].to_pylist(), lines["asset"].to_pylist()
     problems = []
     for row, (code, asset) in enumerate(zip(codes, assets, strict=True), start=1):
@@ -140,6 +242,10 @@ def _row_problems(connection: psycopg.Connection[Any], lines: pa.Table) -> list[
         elif held[code][1]:
             problems.append(
                 f"row {row}, column account: expected an open account, found {code!r}, which is closed"
+            )
+        elif not held[code][2]:
+            problems.append(
+                f"row {row}, column account: expected an account without others below it, found {code!r}"
             )
     half = arrow.xor(arrow.is_null(lines["fx_asset"]), arrow.is_null(lines["fx_amount_minor"]))
     problems += row_problems(

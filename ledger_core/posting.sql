@@ -1,7 +1,17 @@
--- Lines travel by COPY into a private table, then as arrays through the ledger's only door.
+-- Entries go through the ledger's only door: single requests as arrays, tables by COPY into a private table and then as arrays.
 
 -- name: accounts
-SELECT a.account, a.asset, a.closed_at IS NOT NULL AS is_closed FROM ledger.account_v1 AS a;
+SELECT a.account, a.asset, a.closed_at IS NOT NULL AS is_closed, a.is_leaf FROM ledger.account_v1 AS a;
+
+-- name: post
+SELECT p.entry_key, p.outcome, p.entry_id, p.code, p.detail, p.balances
+FROM ledger.post_entries(
+  %(entry_key)b, %(effective_at)b::timestamptz[], %(account)b, %(amount_minor)b::bigint[], %(asset)b, %(layer)s::ledger.layer[],
+  CASE WHEN %(detail)s::jsonb[] IS NOT NULL THEN ARRAY(
+    SELECT CASE WHEN d.value IS NOT NULL THEN jsonb_populate_record(NULL::ledger.line_detail, d.value) END
+    FROM unnest(%(detail)s::jsonb[]) WITH ORDINALITY AS d (value, ordinal) ORDER BY d.ordinal) END,
+  %(corrects)s::text[], %(group)s::integer[], %(with_balances)s
+) AS p;
 
 -- name: create_staging
 CREATE TEMPORARY TABLE tieout_posting (
@@ -11,6 +21,8 @@ CREATE TEMPORARY TABLE tieout_posting (
   account         text,
   amount_minor    bigint,
   asset           text,
+  layer           ledger.layer,
+  corrects        text,
   kind            text,
   description     text,
   counterparty    text,
@@ -31,30 +43,20 @@ CREATE TEMPORARY TABLE tieout_posting (
 ) ON COMMIT DROP;
 
 -- name: post_staged
-SELECT p.entry_key, p.outcome, p.entry_id
+SELECT p.entry_key, p.outcome, p.entry_id, p.code, p.detail
 FROM (
-  SELECT array_agg(s.entry_key) AS entry_key, array_agg(s.effective_at) AS effective_at, array_agg(s.account) AS account,
-         array_agg(s.amount_minor) AS amount_minor, array_agg(s.asset) AS asset, array_agg(s.kind) AS kind,
-         array_agg(s.description) AS description, array_agg(s.counterparty) AS counterparty,
-         array_agg(s.batch_ref) AS batch_ref, array_agg(s.ref_end_to_end) AS ref_end_to_end,
-         array_agg(s.ref_uetr) AS ref_uetr, array_agg(s.ref_servicer) AS ref_servicer, array_agg(s.ref_psp) AS ref_psp,
-         array_agg(s.ref_merchant) AS ref_merchant, array_agg(s.ref_payout) AS ref_payout, array_agg(s.ref_arn) AS ref_arn,
-         array_agg(s.ref_rrn) AS ref_rrn, array_agg(s.ref_auth_code) AS ref_auth_code, array_agg(s.fx_rate) AS fx_rate,
-         array_agg(s.fx_asset) AS fx_asset, array_agg(s.fx_amount_minor) AS fx_amount_minor,
-         array_agg(s.metadata) AS metadata
-  FROM (
-    SELECT t.entry_key, t.effective_at, t.account, t.amount_minor, t.asset, t.kind, t.description, t.counterparty,
-           t.batch_ref, t.ref_end_to_end, t.ref_uetr, t.ref_servicer, t.ref_psp, t.ref_merchant, t.ref_payout, t.ref_arn,
-           t.ref_rrn, t.ref_auth_code, t.fx_rate, t.fx_asset, t.fx_amount_minor, t.metadata
-    FROM pg_temp.tieout_posting AS t
-    ORDER BY t.ordinal
-  ) AS s
+  SELECT array_agg(t.entry_key ORDER BY t.ordinal) AS entry_key, array_agg(t.effective_at ORDER BY t.ordinal) AS effective_at,
+         array_agg(t.account ORDER BY t.ordinal) AS account, array_agg(t.amount_minor ORDER BY t.ordinal) AS amount_minor,
+         array_agg(t.asset ORDER BY t.ordinal) AS asset,
+         CASE WHEN %(has_layer)s THEN array_agg(t.layer ORDER BY t.ordinal) END AS layer,
+         CASE WHEN %(has_corrects)s THEN array_agg(t.corrects ORDER BY t.ordinal) END AS corrects,
+         CASE WHEN %(has_detail)s THEN array_agg(ROW (
+           t.kind, t.description, t.counterparty, t.batch_ref, t.ref_end_to_end, t.ref_uetr, t.ref_servicer, t.ref_psp, t.ref_merchant,
+           t.ref_payout, t.ref_arn, t.ref_rrn, t.ref_auth_code, t.fx_rate, t.fx_asset, t.fx_amount_minor, t.metadata
+         )::ledger.line_detail ORDER BY t.ordinal) END AS detail
+  FROM pg_temp.tieout_posting AS t
 ) AS a
-CROSS JOIN LATERAL ledger.post_entries(
-  a.entry_key, a.effective_at, a.account, a.amount_minor, a.asset, a.kind, a.description, a.counterparty, a.batch_ref,
-  a.ref_end_to_end, a.ref_uetr, a.ref_servicer, a.ref_psp, a.ref_merchant, a.ref_payout, a.ref_arn, a.ref_rrn,
-  a.ref_auth_code, a.fx_rate, a.fx_asset, a.fx_amount_minor, a.metadata
-) AS p;
+CROSS JOIN LATERAL ledger.post_entries(a.entry_key, a.effective_at, a.account, a.amount_minor, a.asset, a.layer, a.detail, a.corrects) AS p;
 
 -- name: drop_staging
 DROP TABLE pg_temp.tieout_posting;

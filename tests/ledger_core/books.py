@@ -8,7 +8,8 @@ import psycopg
 import pyarrow as pa
 from psycopg import sql
 
-from ledger_core.posting import post
+from ledger_core.balance import Balance, balances
+from ledger_core.posting import post_lines
 
 NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)
 BANK, SALES, WALLET, YEN, OLD = (
@@ -18,7 +19,6 @@ BANK, SALES, WALLET, YEN, OLD = (
     "assets:yen",
     "assets:old",
 )
-SCHEMA_FILES = ("schema.sql", "functions.sql", "views.sql")
 
 CHART = """
 SELECT ledger.define_assets(ARRAY['EUR', 'JPY'], ARRAY[2, 0]);
@@ -57,7 +57,13 @@ def sale(key: str, amount_minor: int = 100) -> pa.Table:
 
 def fund(connection: psycopg.Connection[Any], amount_minor: int, key: str = "fund") -> None:
     """Money comes in at the bank and is owed to the wallet's owner."""
-    post(connection, lines((key, BANK, amount_minor), (key, WALLET, -amount_minor)))
+    post_lines(connection, lines((key, BANK, amount_minor), (key, WALLET, -amount_minor)))
+
+
+def balance(connection: psycopg.Connection[Any], account: str, **bounds: Any) -> Balance:
+    """The one balance of a leaf."""
+    (found,) = balances(connection, account, **bounds)
+    return found
 
 
 def outcomes(table: pa.Table) -> list[str]:
@@ -68,7 +74,7 @@ def outcomes(table: pa.Table) -> list[str]:
 def raw_entry(connection: psycopg.Connection[Any], rows: Sequence[Mapping[str, Any]], **header: Any) -> None:
     """Write an entry past the door, as the owner could: any header column, any line column, lines of one statement.
 
-    A line's `account` is a code; its account_id, asset_id and effective_at may be given in its stead.
+    A line's `account` is a code; its account_id and effective_at may be given in its stead.
     """
     head = {
         "entry_key": "raw",
@@ -77,20 +83,14 @@ def raw_entry(connection: psycopg.Connection[Any], rows: Sequence[Mapping[str, A
         "line_count": len(rows),
     } | header
     columns = sorted(
-        {name for row in rows for name in row} - {"account"}
-        | {"line_no", "account_id", "asset_id", "effective_at"}
+        {name for row in rows for name in row} - {"account"} | {"line_no", "account_id", "effective_at"}
     )
-    known = {
-        code: ids
-        for code, *ids in connection.execute("SELECT code, account_id, asset_id FROM ledger.account")
-    }
+    known = dict(connection.execute("SELECT code::text, account_id FROM ledger.account").fetchall())
     values = []
     for number, row in enumerate(rows, start=1):
-        account_id, asset_id = known[row.get("account", BANK)]
         full = {
             "line_no": number,
-            "account_id": account_id,
-            "asset_id": asset_id,
+            "account_id": known[row.get("account", BANK)],
             "effective_at": head["effective_at"],
         } | row
         values.append([full.get(name) for name in columns])
@@ -99,9 +99,7 @@ def raw_entry(connection: psycopg.Connection[Any], rows: Sequence[Mapping[str, A
         "head_values": sql.SQL(", ").join(map(sql.Literal, head.values())),
         "columns": sql.SQL(", ").join(map(sql.Identifier, columns)),
         "rows": sql.SQL(", ").join(
-            sql.SQL("({}, {})").format(
-                sql.SQL("(SELECT entry_id FROM head)"), sql.SQL(", ").join(map(sql.Literal, row))
-            )
+            sql.SQL("((SELECT entry_id FROM head), {})").format(sql.SQL(", ").join(map(sql.Literal, row)))
             for row in values
         ),
     }

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from ledger_core.chart import close_account
-from ledger_core.posting import post
+from ledger_core.posting import post_lines
 from ledger_core.read_port import ledger_lines
 from ledger_core.reversal import reverse
 from tests.ledger_core.books import BANK, OLD, SALES, sale
@@ -85,7 +85,7 @@ def test_a_role_that_tries_a_table_is_refused(book: Connection, role: str, verb:
 
 def test_the_poster_posts_reverses_and_closes_through_functions(book: Connection) -> None:
     book.execute("SET LOCAL ROLE tieout_poster")
-    post(book, sale("sale"))
+    post_lines(book, sale("sale"))
     assert reverse(book, "sale", reason="typo", authoriser="Ada").is_new
     assert close_account(book, SALES, reason="moved", authoriser="Ada")
     assert not close_account(book, OLD, reason="again", authoriser="Ada")
@@ -93,7 +93,7 @@ def test_the_poster_posts_reverses_and_closes_through_functions(book: Connection
 
 @pytest.mark.parametrize("role", READERS)
 def test_readers_read_lines_and_cannot_post(book: Connection, role: str) -> None:
-    post(book, sale("sale"))
+    post_lines(book, sale("sale"))
     book.execute(f"SET LOCAL ROLE {role}")
     assert ledger_lines(book, [BANK], effective_before=None).num_rows == 1
     with pytest.raises(psycopg.errors.InsufficientPrivilege):

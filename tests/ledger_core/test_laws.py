@@ -13,7 +13,7 @@ import pytest
 from psycopg import sql
 
 from ledger_core.errors import AppendOnlyError
-from ledger_core.posting import post
+from ledger_core.posting import post_lines
 from ledger_core.reversal import reverse
 from ledger_core.sql import translated_errors
 from ledger_core.verify import CheckOutcome, verify
@@ -338,7 +338,7 @@ def attempt(connection: Connection, do: Callable[[Connection], object]) -> psyco
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_every_law_has_teeth_and_pulling_them_is_noticed(book: Connection, case: Case) -> None:
-    post(book, sale("sale"))
+    post_lines(book, sale("sale"))
     refused = attempt(book, case.do)
     assert refused is not None
     assert refused.diag.constraint_name == case.constraint
@@ -376,7 +376,7 @@ def test_what_two_objects_hold_is_refused(
 
 
 def test_an_entry_of_an_earlier_transaction_takes_no_more_lines(own_book: Connection) -> None:
-    post(own_book, sale("sale"))
+    post_lines(own_book, sale("sale"))
     own_book.commit()
     refused = attempt(own_book, two_more_lines)
     assert refused is not None
@@ -389,7 +389,7 @@ def test_an_entry_of_an_earlier_transaction_takes_no_more_lines(own_book: Connec
 def test_posted_rows_never_change_by_anybodys_hand(
     book: Connection, role: str | None, table: str, verb: str
 ) -> None:
-    post(book, sale("sale"))
+    post_lines(book, sale("sale"))
     column = "xid" if table == "journal_line" else "recorded_at"
     statement = {
         "UPDATE": sql.SQL("UPDATE ledger.{table} SET {column} = {column}"),
@@ -404,7 +404,7 @@ def test_posted_rows_never_change_by_anybodys_hand(
 
 @pytest.mark.parametrize("table", ["asset", "account", "account_closure", "journal_entry", "journal_line"])
 def test_without_its_trigger_a_table_could_be_emptied(book: Connection, table: str) -> None:
-    post(book, sale("sale"))
+    post_lines(book, sale("sale"))
     book.execute("SET CONSTRAINTS ALL DEFERRED")
     for name in ("asset", "account", "account_closure", "journal_entry", "journal_line"):
         if name != table:

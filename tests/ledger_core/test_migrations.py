@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ import sqlalchemy
 from psycopg import sql
 
 from ledger_core.errors import MigrationError
-from ledger_core.migrate import LEDGER_SCRIPTS, migrate, upgrade
-from tests.ledger_core.books import SCHEMA_FILES, open_chart
+from ledger_core.migrate import LEDGER_PROGRAMS, LEDGER_SCRIPTS, migrate, upgrade
+from ledger_core.posting import post_lines
+from ledger_core.verify import CheckOutcome, verify
+from tests.ledger_core.books import BANK, WALLET, balance, lines, open_chart, outcomes
 
 ROLES = (
     "tieout_owner",
@@ -23,6 +26,7 @@ ROLES = (
     "tieout_analyst",
     "tieout_auditor",
 )
+NEWEST = "r0002"
 PACKAGE = Path(__file__).parents[2] / "ledger_core"
 CATALOGUE = {
     "columns": """
@@ -65,18 +69,18 @@ def test_migrating_from_nothing_gives_the_schema_for_reading(postgres_url: str, 
         with psycopg.connect(written) as connection:
             connection.execute("CREATE SCHEMA ledger AUTHORIZATION tieout_owner")
             connection.execute("SET LOCAL ROLE tieout_owner")
-            for name in SCHEMA_FILES:
-                connection.execute((PACKAGE / name).read_bytes())
+            for path in (PACKAGE / "schema.sql", *LEDGER_PROGRAMS):
+                connection.execute(path.read_bytes())
         assert catalogue(migrated) == catalogue(written)
-        assert len(catalogue(migrated)["functions"]) == 12
+        assert len(catalogue(migrated)["functions"]) > 20
 
 
 def test_migrating_again_changes_nothing_and_keeps_what_is_posted(empty_database_url: str) -> None:
-    assert upgrade(empty_database_url) == "r0001"
+    assert upgrade(empty_database_url) == NEWEST
     with psycopg.connect(empty_database_url) as connection:
         open_chart(connection)
     before = catalogue(empty_database_url)
-    assert upgrade(empty_database_url) == "r0001"
+    assert upgrade(empty_database_url) == NEWEST
     assert catalogue(empty_database_url) == before
     with psycopg.connect(empty_database_url) as connection:
         assert connection.execute("SELECT count(*) FROM ledger.account").fetchone() == (5,)
@@ -97,7 +101,7 @@ def test_processes_that_migrate_at_once_all_succeed(make_database: Any) -> None:
             thread.start()
         for thread in threads:
             thread.join()
-        assert answers == ["r0001"] * 4
+        assert answers == [NEWEST] * 4
 
 
 @pytest.mark.parametrize("form", ["sqlalchemy url", "open connection"])
@@ -111,11 +115,11 @@ def test_a_sqlalchemy_url_or_connection_will_do(empty_database_url: str, form: s
         query={name: str(value) for name, value in parts.items()},
     )
     if form == "sqlalchemy url":
-        assert upgrade(url.render_as_string(hide_password=False)) == "r0001"
+        assert upgrade(url.render_as_string(hide_password=False)) == NEWEST
     else:
         engine = sqlalchemy.create_engine(url)
         with engine.begin() as connection:
-            assert upgrade(connection) == "r0001"
+            assert upgrade(connection) == NEWEST
         engine.dispose()
     with psycopg.connect(empty_database_url) as connection:
         open_chart(connection)
@@ -135,7 +139,7 @@ def test_a_revision_that_fails_leaves_nothing_behind(empty_database_url: str, tm
     first = (
         (LEDGER_SCRIPTS / "versions" / "r0001_ledger.py")
         .read_text()
-        .replace("Path(__file__).parent", f"Path({str(LEDGER_SCRIPTS / 'versions')!r})")
+        .replace("__file__", repr(str(LEDGER_SCRIPTS / "versions" / "r0001_ledger.py")))
     )
     (versions / "r0001_ledger.py").write_text(first)
     (versions / "r0002_bad.py").write_text(
@@ -161,3 +165,79 @@ def test_a_database_of_a_newer_program_is_refused(empty_database_url: str) -> No
 def test_a_folder_without_revisions_is_refused(empty_database_url: str, tmp_path: Path) -> None:
     with pytest.raises(MigrationError, match="versions"):
         migrate(empty_database_url, script_folder=tmp_path, schema="ledger")
+
+
+FIRST_REVISION_BOOK = """
+INSERT INTO ledger.asset (code, exponent) VALUES ('EUR', 2);
+INSERT INTO ledger.account (code, name, type, asset_id, may_overdraw) VALUES
+  ('assets:bank', 'Bank', 'asset', 1, true), ('liabilities:wallet', 'Wallet', 'liability', 1, false), ('assets:old', 'Old', 'asset', 1, true);
+INSERT INTO ledger.account_closure (account_id, reason, authoriser) VALUES (3, 'bank left', 'Ada');
+WITH head AS (
+  INSERT INTO ledger.journal_entry (entry_key, request_hash, effective_at, line_count)
+  VALUES ('in', decode(repeat('01', 32), 'hex'), '2026-01-15 12:00Z', 2) RETURNING entry_id)
+INSERT INTO ledger.journal_line (entry_id, line_no, account_id, asset_id, amount_minor, effective_at, kind, ref_psp, metadata)
+SELECT h.entry_id, l.n, l.account, 1, l.amount, '2026-01-15 12:00Z', l.kind, l.ref, l.metadata::jsonb
+FROM head AS h, (VALUES (1, 1, 100, 'deposit', 'ch_1', '{"rail": "sepa"}'), (2, 2, -100, NULL, NULL, NULL)) AS l (n, account, amount, kind, ref, metadata);
+WITH head AS (
+  INSERT INTO ledger.journal_entry (entry_key, request_hash, effective_at, line_count)
+  VALUES ('out', decode(repeat('02', 32), 'hex'), '2026-01-16 12:00Z', 2) RETURNING entry_id)
+INSERT INTO ledger.journal_line (entry_id, line_no, account_id, asset_id, amount_minor, effective_at)
+SELECT h.entry_id, l.n, l.account, 1, l.amount, '2026-01-16 12:00Z' FROM head AS h, (VALUES (1, 1, -70), (2, 2, 70)) AS l (n, account, amount);
+"""
+
+
+@pytest.fixture
+def first_revision_url(empty_database_url: str, tmp_path: Path) -> str:
+    """A database as the first revision made it, with money in it."""
+    versions = tmp_path / "versions"
+    versions.mkdir()
+    for name in ("r0001_ledger.py", "r0001_schema.sql"):
+        (versions / name).write_bytes((LEDGER_SCRIPTS / "versions" / name).read_bytes())
+    assert migrate(empty_database_url, script_folder=tmp_path, schema="ledger") == "r0001"
+    with psycopg.connect(empty_database_url) as connection:
+        connection.execute(FIRST_REVISION_BOOK)
+    return empty_database_url
+
+
+def test_what_the_first_revision_holds_is_all_there_after_the_second(first_revision_url: str) -> None:
+    assert upgrade(first_revision_url) == NEWEST
+    with psycopg.connect(first_revision_url) as connection:
+        assert balance(connection, BANK).balance_minor == 30
+        assert balance(connection, WALLET).available_minor == -30
+        kept = connection.execute(
+            "SELECT entry_key, kind, ref_psp, metadata->>'rail', xid::text::bigint > 2 FROM ledger.journal_line_v1 ORDER BY entry_key, line_no"
+        ).fetchall()
+        assert kept == [
+            ("in", "deposit", "ch_1", "sepa", True),
+            ("in", None, None, None, True),
+            ("out", None, None, None, True),
+            ("out", None, None, None, True),
+        ]
+        assert [check for check in verify(connection) if check.outcome is not CheckOutcome.OK] == []
+
+
+def test_a_key_of_the_first_revision_is_still_known_by_its_content(first_revision_url: str) -> None:
+    upgrade(first_revision_url)
+    with psycopg.connect(first_revision_url) as connection:
+        same = lines(("out", BANK, -70), ("out", WALLET, 70), at=datetime(2026, 1, 16, 12, tzinfo=UTC))
+        other = lines(("out", BANK, -71), ("out", WALLET, 71), at=datetime(2026, 1, 16, 12, tzinfo=UTC))
+        assert outcomes(post_lines(connection, same)) == ["replayed"]
+        assert outcomes(post_lines(connection, other)) == ["conflict"]
+        spend = lines(("more", BANK, -31), ("more", WALLET, 31))
+        assert outcomes(post_lines(connection, spend)) == ["refused"]
+        assert outcomes(post_lines(connection, sale_of_rest())) == ["posted"]
+
+
+def sale_of_rest() -> Any:
+    """The wallet's last 30."""
+    return lines(("rest", BANK, -30), ("rest", WALLET, 30))
+
+
+def test_another_version_of_the_programs_is_written_over_the_old_one(empty_database_url: str) -> None:
+    upgrade(empty_database_url)
+    with psycopg.connect(empty_database_url) as connection:
+        connection.execute("COMMENT ON SCHEMA ledger IS 'tieout programs of another version'")
+        connection.execute("DROP VIEW ledger.refusal_v1")
+    upgrade(empty_database_url)
+    with psycopg.connect(empty_database_url) as connection:
+        assert connection.execute("SELECT count(*) FROM ledger.refusal_v1").fetchone() == (0,)

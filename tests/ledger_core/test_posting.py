@@ -10,7 +10,7 @@ import psycopg
 import pyarrow as pa
 import pytest
 
-from ledger_core.balance import balance, trial_balance
+from ledger_core.balance import trial_balance
 from ledger_core.chart import close_account
 from ledger_core.errors import (
     AccountError,
@@ -20,7 +20,7 @@ from ledger_core.errors import (
     RequestError,
     UnbalancedEntryError,
 )
-from ledger_core.posting import post
+from ledger_core.posting import post_lines
 from ledger_core.read_port import ledger_lines
 from ledger_core.sql import translated_errors
 from ledger_core.verify import CheckOutcome, verify
@@ -50,7 +50,7 @@ def together(url: str, count: int, work: Callable[[Connection, int], object]) ->
 
 
 def test_an_entry_is_posted_once_and_then_replayed(book: Connection) -> None:
-    first, again = post(book, sale("sale")), post(book, sale("sale"))
+    first, again = post_lines(book, sale("sale")), post_lines(book, sale("sale"))
     assert outcomes(first) == ["posted"]
     assert outcomes(again) == ["replayed"]
     assert first["entry_id"] == again["entry_id"]
@@ -58,8 +58,8 @@ def test_an_entry_is_posted_once_and_then_replayed(book: Connection) -> None:
 
 
 def test_the_order_of_an_entrys_lines_does_not_matter_for_replay(book: Connection) -> None:
-    post(book, lines(("k", BANK, 60), ("k", BANK, 40), ("k", SALES, -100)))
-    assert outcomes(post(book, lines(("k", SALES, -100), ("k", BANK, 40), ("k", BANK, 60)))) == ["replayed"]
+    post_lines(book, lines(("k", BANK, 60), ("k", BANK, 40), ("k", SALES, -100)))
+    assert outcomes(post_lines(book, lines(("k", SALES, -100), ("k", BANK, 40), ("k", BANK, 60)))) == ["replayed"]
 
 
 @pytest.mark.parametrize(
@@ -77,30 +77,30 @@ def test_the_order_of_an_entrys_lines_does_not_matter_for_replay(book: Connectio
 def test_the_same_key_with_other_content_is_a_conflict_that_names_the_first(
     book: Connection, other: pa.Table
 ) -> None:
-    first = post(book, sale("sale"))
-    answer = post(book, pa.concat_tables([other, sale("new")], promote_options="default"))
+    first = post_lines(book, sale("sale"))
+    answer = post_lines(book, pa.concat_tables([other, sale("new")], promote_options="default"))
     assert outcomes(answer) == ["conflict", "posted"]
     assert answer["entry_id"][0] == first["entry_id"][0]
     assert balance(book, SALES).balance_minor == -200
 
 
 def test_metadata_that_differs_in_spelling_only_is_the_same_request(book: Connection) -> None:
-    post(book, sale("k").append_column("metadata", pa.array(['{"b": 1, "a": [1,2]}', None])))
+    post_lines(book, sale("k").append_column("metadata", pa.array(['{"b": 1, "a": [1,2]}', None])))
     assert outcomes(
-        post(book, sale("k").append_column("metadata", pa.array(['{"a":[1, 2],"b":1}', None])))
+        post_lines(book, sale("k").append_column("metadata", pa.array(['{"a":[1, 2],"b":1}', None])))
     ) == ["replayed"]
 
 
 def test_outcomes_come_in_the_order_of_first_appearance(book: Connection) -> None:
     mixed = lines(("z", BANK, 1), ("a", BANK, 2), ("z", SALES, -1), ("a", SALES, -2))
-    assert post(book, mixed)["entry_key"].to_pylist() == ["z", "a"]
+    assert post_lines(book, mixed)["entry_key"].to_pylist() == ["z", "a"]
 
 
 def test_eight_threads_with_one_key_make_one_entry_and_get_one_answer(
     own_book: Connection, database_url: str
 ) -> None:
     def work(connection: Connection, _: int) -> tuple[str, int]:
-        answer = post(connection, sale("sale"))
+        answer = post_lines(connection, sale("sale"))
         connection.commit()
         return answer["outcome"][0].as_py(), answer["entry_id"][0].as_py()
 
@@ -117,7 +117,7 @@ def test_batches_that_share_keys_in_opposite_order_do_not_block_each_other(
 
     def work(connection: Connection, number: int) -> int:
         ordered = keys if number % 2 else keys[::-1]
-        answer = post(connection, pa.concat_tables([sale(key) for key in ordered]))
+        answer = post_lines(connection, pa.concat_tables([sale(key) for key in ordered]))
         connection.commit()
         return outcomes(answer).count("posted")
 
@@ -136,7 +136,7 @@ def test_a_guarded_account_is_never_overdrawn_by_eight_threads(
         paid = 0
         for turn in range(10):
             with contextlib.suppress(OverdrawnError), connection.transaction():
-                post(connection, lines((f"{number}-{turn}", WALLET, 5), (f"{number}-{turn}", BANK, -5)))
+                post_lines(connection, lines((f"{number}-{turn}", WALLET, 5), (f"{number}-{turn}", BANK, -5)))
                 paid += 1
             if balance(connection, WALLET).balance_minor > 0:
                 below_zero.append(number)
@@ -152,7 +152,7 @@ def test_a_guarded_account_is_never_overdrawn_by_eight_threads(
 def test_raising_a_guarded_account_waits_for_nobody(own_book: Connection, database_url: str) -> None:
     fund(own_book, 100)
     own_book.commit()
-    post(own_book, lines(("pay", WALLET, 60), ("pay", BANK, -60)))
+    post_lines(own_book, lines(("pay", WALLET, 60), ("pay", BANK, -60)))
     with contextlib.closing(psycopg.connect(database_url, options="-c lock_timeout=2s")) as other:
         fund(other, 50, key="more")
         other.commit()
@@ -163,12 +163,12 @@ def test_raising_a_guarded_account_waits_for_nobody(own_book: Connection, databa
 def test_a_payment_waits_for_the_one_before_and_then_sees_it(own_book: Connection, database_url: str) -> None:
     fund(own_book, 100)
     own_book.commit()
-    post(own_book, lines(("pay", WALLET, 60), ("pay", BANK, -60)))
+    post_lines(own_book, lines(("pay", WALLET, 60), ("pay", BANK, -60)))
     answers: list[object] = []
 
     def second() -> None:
         answers.extend(
-            together(database_url, 1, lambda c, _: post(c, lines(("two", WALLET, 60), ("two", BANK, -60))))
+            together(database_url, 1, lambda c, _: post_lines(c, lines(("two", WALLET, 60), ("two", BANK, -60))))
         )
 
     thread = threading.Thread(target=second)
@@ -183,7 +183,7 @@ def test_a_payment_waits_for_the_one_before_and_then_sees_it(own_book: Connectio
 
 def test_a_batch_that_ends_above_zero_may_pay_out_what_it_brings_in(book: Connection) -> None:
     batch = lines(("out", WALLET, 50), ("out", BANK, -50), ("in", BANK, 50), ("in", WALLET, -50))
-    assert outcomes(post(book, batch)) == ["posted", "posted"]
+    assert outcomes(post_lines(book, batch)) == ["posted", "posted"]
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_an_isolation_that_would_not_see_others_is_refused(
 ) -> None:
     own_book.set_isolation_level(level)
     with pytest.raises(RequestError, match="READ COMMITTED"):
-        post(own_book, sale("sale"))
+        post_lines(own_book, sale("sale"))
 
 
 @pytest.mark.parametrize(
@@ -231,14 +231,14 @@ def test_a_broken_entry_refuses_the_whole_call_in_words(
 ) -> None:
     good = sale("good").select(table.column_names[:5])
     with pytest.raises(error, match=words):
-        post(book, pa.concat_tables([good, table], promote_options="default"))
+        post_lines(book, pa.concat_tables([good, table], promote_options="default"))
     assert ledger_lines(book, [BANK], effective_before=None).num_rows == 0
 
 
 def test_one_key_with_two_times_is_refused(book: Connection) -> None:
     later = lines(("k", SALES, -100), at=datetime(2026, 1, 16, tzinfo=UTC))
     with pytest.raises(RequestError, match="entry 'k': expected one effective_at"):
-        post(book, pa.concat_tables([lines(("k", BANK, 100)), later]))
+        post_lines(book, pa.concat_tables([lines(("k", BANK, 100)), later]))
 
 
 @pytest.mark.parametrize(
@@ -259,18 +259,18 @@ def test_one_key_with_two_times_is_refused(book: Connection) -> None:
 )
 def test_a_table_of_other_columns_is_refused(book: Connection, table: pa.Table, words: str) -> None:
     with pytest.raises(RequestError, match=words):
-        post(book, table)
+        post_lines(book, table)
 
 
 def test_posting_nothing_is_nothing(book: Connection) -> None:
-    assert post(book, sale("k").slice(0, 0)).num_rows == 0
+    assert post_lines(book, sale("k").slice(0, 0)).num_rows == 0
 
 
 def test_amounts_up_to_the_edge_of_64_bits_are_kept_and_a_balance_beyond_is_a_clear_refusal(
     book: Connection,
 ) -> None:
     edge = 2**63 - 1
-    post(book, lines(("a", BANK, edge), ("a", SALES, -edge), ("b", BANK, edge), ("b", SALES, -edge)))
+    post_lines(book, lines(("a", BANK, edge), ("a", SALES, -edge), ("b", BANK, edge), ("b", SALES, -edge)))
     assert balance(book, BANK).balance_minor == 2 * edge
     with pytest.raises(LedgerError):
         trial_balance(book)
@@ -290,7 +290,7 @@ def test_a_number_too_large_for_the_database_is_out_of_range(book: Connection) -
 
 
 def test_closing_waits_for_postings_under_way(own_book: Connection, database_url: str) -> None:
-    post(own_book, sale("sale"))
+    post_lines(own_book, sale("sale"))
     answers: list[object] = []
     thread = threading.Thread(
         target=lambda: answers.extend(
@@ -309,7 +309,7 @@ def test_closing_waits_for_postings_under_way(own_book: Connection, database_url
 def test_one_session_keeps_its_pace_from_an_empty_ledger_to_a_full_one(book: Connection) -> None:
     """A trigger planned on empty tables must not keep a plan that reads them whole: late postings would cost more."""
     early = _seconds_for(book, [f"early{number}" for number in range(60)])
-    post(book, pa.concat_tables([sale(f"bulk{number}") for number in range(3000)]))
+    post_lines(book, pa.concat_tables([sale(f"bulk{number}") for number in range(3000)]))
     late = _seconds_for(book, [f"late{number}" for number in range(60)])
     assert late < early * 3
 
@@ -319,7 +319,7 @@ def _seconds_for(connection: Connection, keys: Sequence[str]) -> float:
     assert backend is not None
     started = _cpu_seconds(backend[0])
     for key in keys:
-        post(connection, sale(key))
+        post_lines(connection, sale(key))
     return max(_cpu_seconds(backend[0]) - started, 0.05)
 
 
@@ -331,5 +331,5 @@ def _cpu_seconds(pid: int) -> float:
 
 def test_everything_posted_here_verifies(book: Connection) -> None:
     fund(book, 1000)
-    post(book, sale("sale"))
+    post_lines(book, sale("sale"))
     assert {check.outcome for check in verify(book)} == {CheckOutcome.OK}

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ledger_core.balance import Balance, balance, trial_balance
+from ledger_core.balance import Balance, trial_balance
 from ledger_core.errors import (
     AccountError,
     IdempotencyConflictError,
@@ -19,7 +19,7 @@ from ledger_core.errors import (
     OverdrawnError,
     ReversalError,
 )
-from ledger_core.posting import post
+from ledger_core.posting import post_lines
 from ledger_core.read_port import (
     BALANCE_SCHEMA,
     LEDGER_LINE_SCHEMA,
@@ -37,7 +37,7 @@ DAY = timedelta(days=1)
 
 
 def test_a_reversal_mirrors_the_entry_with_its_references_and_names_who_and_why(book: Connection) -> None:
-    post(book, sale("sale").append_column("ref_psp", pa.array(["ch_1", None])))
+    post_lines(book, sale("sale").append_column("ref_psp", pa.array(["ch_1", None])))
     done = reverse(book, "sale", reason="charged twice", authoriser="Ada", effective_at=NOON + DAY)
     assert (done.entry_key, done.is_new) == ("reversal:sale", True)
     mirrored = ledger_lines(book, [BANK, SALES], effective_from=NOON + DAY, effective_before=None)
@@ -54,7 +54,7 @@ def test_a_reversal_mirrors_the_entry_with_its_references_and_names_who_and_why(
 def test_asking_for_the_same_reversal_again_gives_the_first_and_another_reason_is_a_conflict(
     book: Connection,
 ) -> None:
-    post(book, sale("sale"))
+    post_lines(book, sale("sale"))
     first = reverse(book, "sale", reason="typo", authoriser="Ada")
     again = reverse(book, "sale", reason="typo", authoriser="Ada")
     assert (again.entry_id, again.is_new) == (first.entry_id, False)
@@ -73,26 +73,26 @@ def test_asking_for_the_same_reversal_again_gives_the_first_and_another_reason_i
 def test_a_reversal_without_its_facts_is_refused(
     book: Connection, key: str, reason: str, authoriser: str, words: str
 ) -> None:
-    post(book, sale("sale"))
+    post_lines(book, sale("sale"))
     with pytest.raises(ReversalError, match=words):
         reverse(book, key, reason=reason, authoriser=authoriser)
 
 
 def test_a_reversal_may_not_overdraw_either(book: Connection) -> None:
     fund(book, 100)
-    post(book, lines(("pay", WALLET, 100), ("pay", BANK, -100)))
+    post_lines(book, lines(("pay", WALLET, 100), ("pay", BANK, -100)))
     with pytest.raises(OverdrawnError):
         reverse(book, "fund", reason="bounced", authoriser="Ada")
 
 
 def test_a_balance_is_asked_before_an_instant_and_as_known_at_another(own_book: Connection) -> None:
-    post(own_book, sale("today"))
+    post_lines(own_book, sale("today"))
     own_book.commit()
     row = own_book.execute("SELECT clock_timestamp()").fetchone()
     assert row is not None
     known_at = row[0]
     own_book.commit()
-    post(own_book, lines(("late", BANK, 7), ("late", SALES, -7), at=NOON - DAY))
+    post_lines(own_book, lines(("late", BANK, 7), ("late", SALES, -7), at=NOON - DAY))
     assert balance(own_book, BANK) == Balance(account=BANK, asset="EUR", exponent=2, balance_minor=107)
     assert balance(own_book, BANK, effective_before=NOON).balance_minor == 7
     assert balance(own_book, BANK, effective_before=NOON + timedelta(microseconds=1)).balance_minor == 107
@@ -112,7 +112,7 @@ def test_an_account_outside_the_chart_is_named(book: Connection) -> None:
 
 def test_a_trial_balance_lists_every_account_on_its_side_and_each_asset_ties(book: Connection) -> None:
     fund(book, 30)
-    post(book, pa.concat_tables([sale("sale"), lines(("yen", YEN, 5), ("yen", YEN, -5))]))
+    post_lines(book, pa.concat_tables([sale("sale"), lines(("yen", YEN, 5), ("yen", YEN, -5))]))
     rows = (
         trial_balance(book)
         .select(["account", "asset", "exponent", "debit_minor", "credit_minor"])
@@ -130,7 +130,7 @@ def test_a_trial_balance_lists_every_account_on_its_side_and_each_asset_ties(boo
 
 def test_lines_are_given_by_account_and_half_open_period_in_the_documented_schema(book: Connection) -> None:
     for number in range(4):
-        post(book, lines((f"d{number}", BANK, 1), (f"d{number}", SALES, -1), at=NOON + number * DAY))
+        post_lines(book, lines((f"d{number}", BANK, 1), (f"d{number}", SALES, -1), at=NOON + number * DAY))
     found = ledger_lines(book, [BANK], effective_from=NOON + DAY, effective_before=NOON + 3 * DAY)
     assert found.schema.equals(LEDGER_LINE_SCHEMA)
     assert found["entry_key"].to_pylist() == ["d1", "d2"]
@@ -138,7 +138,7 @@ def test_lines_are_given_by_account_and_half_open_period_in_the_documented_schem
 
 
 def test_balances_are_given_before_each_instant(book: Connection) -> None:
-    post(book, sale("sale"))
+    post_lines(book, sale("sale"))
     found = balances_before(book, [SALES, BANK], [NOON, NOON + DAY])
     assert found.schema.equals(BALANCE_SCHEMA)
     assert found["balance_minor"].to_pylist() == [0, 100, 0, -100]
@@ -149,8 +149,8 @@ def test_a_line_committed_late_is_not_missed_by_the_next_question(
     own_book: Connection, database_url: str
 ) -> None:
     with contextlib.closing(psycopg.connect(database_url)) as slow:
-        post(slow, lines(("slow", BANK, 1), ("slow", SALES, -1), at=NOON - 5 * DAY))
-        post(own_book, sale("quick"))
+        post_lines(slow, lines(("slow", BANK, 1), ("slow", SALES, -1), at=NOON - 5 * DAY))
+        post_lines(own_book, sale("quick"))
         own_book.commit()
         snapshot = current_snapshot(own_book)
         own_book.commit()
@@ -215,7 +215,7 @@ def test_whatever_is_sent_balances_equal_what_was_posted_and_every_law_holds(
         )
         try:
             answer = dict(
-                zip(*post(book, table).select(["entry_key", "outcome"]).to_pydict().values(), strict=True)
+                zip(*post_lines(book, table).select(["entry_key", "outcome"]).to_pydict().values(), strict=True)
             )
         except OverdrawnError:
             assert wallet > 0
@@ -228,7 +228,7 @@ def test_whatever_is_sent_balances_equal_what_was_posted_and_every_law_holds(
         assert wallet <= 0 or not lowers
         assert answer == known | dict.fromkeys(fresh, "posted")
         model |= fresh
-        assert "posted" not in outcomes(post(book, table))
+        assert "posted" not in outcomes(post_lines(book, table))
     for account in (BANK, SALES, WALLET):
         expected = sum(amount for rows, _ in model.values() for _, on, amount in rows if on == account)
         assert balance(book, account).balance_minor == expected

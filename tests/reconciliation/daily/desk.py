@@ -18,7 +18,7 @@ from dagster_project.database import Database
 from fixtures.model import BankLine, StripeRow
 from fixtures.writers import camt053, stripe_csv
 from ledger_core.chart import define_assets
-from ledger_core.posting import post
+from ledger_core.posting import post_lines
 from reconciliation.daily.reconcile import RunOutcome, reconcile
 from reconciliation.formats.canonical import ReadOptions
 from reconciliation.formats.card_numbers import KeyedCardTokens
@@ -99,7 +99,7 @@ class Desk:
         """A connection in one transaction under a role."""
         return Database(url=self.url, dagster_libpq_url=self.url).session(role)
 
-    def post(
+    def post_lines(
         self, entry_key: str, day: date, amount_minor: int, *, account: str = BANK_ACCOUNT, **columns: str
     ) -> None:
         """Post an entry of two lines, effective at noon of a day."""
@@ -126,7 +126,7 @@ class Desk:
             "asset": pa.array(["EUR"] * 2, pa.string()),
             **{name: pa.array([value, None], pa.string()) for name, value in columns.items()},
         }
-        post(connection, pa.table(lines))
+        post_lines(connection, pa.table(lines))
 
     def deliver(self, source_id: str, file_name: str, content: bytes) -> DeliveryOutcome:
         """Take a file in."""
