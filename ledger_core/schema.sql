@@ -323,3 +323,11 @@ CREATE TABLE ledger.period_seal (
   CONSTRAINT period_seal_pkey PRIMARY KEY (ends_at),
   CONSTRAINT period_seal_period_fkey FOREIGN KEY (ends_at) REFERENCES ledger.period (ends_at)
 );
+
+-- How far each consumer of the feed has come, as it said itself. Prevents starting over after a restart.
+CREATE TABLE ledger.feed_consumer (
+  consumer    ledger.label NOT NULL,
+  position    bigint       NOT NULL,
+  recorded_at timestamptz  NOT NULL DEFAULT clock_timestamp(),
+  CONSTRAINT feed_consumer_pkey PRIMARY KEY (consumer)
+);

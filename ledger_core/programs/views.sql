@@ -57,12 +57,12 @@ BEGIN
   GRANT USAGE ON SCHEMA ledger TO tieout_poster, tieout_ledger_reader;
   GRANT SELECT ON ledger.asset_v1, ledger.account_v1, ledger.journal_line_v1, ledger.refusal_v1, ledger.period_v1, ledger.fx_quote_v1, ledger.transaction_event_v1
     TO tieout_poster, tieout_ledger_reader;
-  FOR door IN SELECT p.oid FROM pg_proc AS p WHERE p.pronamespace = 'ledger'::regnamespace AND p.proname IN ('balances', 'trial_balance', 'verify', 'read_feed') LOOP
+  FOR door IN SELECT p.oid FROM pg_proc AS p WHERE p.pronamespace = 'ledger'::regnamespace AND p.proname IN ('balances', 'trial_balance', 'verify', 'read_feed', 'feed_position') LOOP
     EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO tieout_poster, tieout_ledger_reader', door);
   END LOOP;
   FOR door IN SELECT p.oid FROM pg_proc AS p WHERE p.pronamespace = 'ledger'::regnamespace AND p.proname IN (
     'define_assets', 'open_accounts', 'close_account', 'close_period', 'post_entries', 'reverse_entry', 'record_quote', 'move_transaction', 'expire_holds',
-    'fold', 'rebuild_balances', 'relay', 'seal_period') LOOP
+    'fold', 'rebuild_balances', 'relay', 'acknowledge_feed', 'seal_period') LOOP
     EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO tieout_poster', door);
   END LOOP;
 END;
