@@ -141,17 +141,17 @@ BEGIN
     SELECT e.entry_key INTO offence
     FROM (SELECT DISTINCT n.entry_id FROM new_line AS n) AS g
     CROSS JOIN LATERAL (
-      SELECT x.entry_key, x.line_count, x.reverses_entry_id FROM ledger.journal_entry AS x WHERE x.entry_id = g.entry_id OFFSET 0
+      SELECT x.entry_key, x.line_count, x.reverses_entry_id, x.reason, x.authoriser FROM ledger.journal_entry AS x WHERE x.entry_id = g.entry_id OFFSET 0
     ) AS e
     WHERE e.reverses_entry_id IS NOT NULL
-      AND ARRAY[e.line_count, e.line_count]::bigint[] IS DISTINCT FROM (
+      AND (e.reason IS NULL OR e.authoriser IS NULL OR ARRAY[e.line_count, e.line_count]::bigint[] IS DISTINCT FROM (
         SELECT ARRAY[count(*), count(*) FILTER (WHERE (
                  SELECT m.account_id = o.account_id AND m.layer = o.layer AND m.amount_minor = -o.amount_minor
                  FROM ledger.journal_line AS m WHERE m.entry_id = g.entry_id AND m.line_no = o.line_no))]
-        FROM ledger.journal_line AS o WHERE o.entry_id = e.reverses_entry_id)
+        FROM ledger.journal_line AS o WHERE o.entry_id = e.reverses_entry_id))
     LIMIT 1;
     IF FOUND THEN
-      RAISE EXCEPTION 'entry %: a reversal must carry the exact negatives of the lines it reverses', quote_literal(offence.entry_key)
+      RAISE EXCEPTION 'entry %: a reversal must carry a reason, an authoriser and the exact negatives of the lines it reverses', quote_literal(offence.entry_key)
         USING ERRCODE = 'TL006', CONSTRAINT = 'journal_line_reversal_mirrors';
     END IF;
   END IF;
