@@ -1,5 +1,6 @@
-"""`tieout ledger`: charts, entries, reversals, balances and the check of the laws."""
+"""`tieout ledger`: charts, entries, reversals, balances; what proves, exports and publishes the books is beside it."""
 
+import re
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -11,14 +12,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dagster_project.cli.output import Context, json_option, money, pass_context, say, say_rows
-from ledger_core.balance import balance as read_balance
+from ledger_core.balance import Balance
+from ledger_core.balance import balances as read_balances
+from ledger_core.balance import rebuild as rebuild_balances
 from ledger_core.balance import trial_balance as read_trial_balance
 from ledger_core.chart import load_accounts
 from ledger_core.money import format_minor
 from ledger_core.posting import load_entries
+from ledger_core.read_port import current_snapshot
 from ledger_core.reversal import reverse as reverse_entry
-from ledger_core.verify import CheckOutcome
-from ledger_core.verify import verify as run_checks
 
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
@@ -39,6 +41,24 @@ class Instant(click.ParamType[datetime]):
         if parsed.tzinfo is None:
             self.fail(f"expected a zone, such as +01:00 or Z, found {value}", param, ctx)
         return parsed.astimezone(UTC)
+
+
+class Knowledge(click.ParamType[datetime | str]):
+    """An instant, or a snapshot as the JSON of an earlier answer has it."""
+
+    name = "instant or snapshot"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime | str:
+        """The instant in UTC, or the snapshot's text."""
+        parts = re.fullmatch(r"(\d{1,18}):(\d{1,18}):((?:\d{1,18}(?:,\d{1,18})*)?)", str(value))
+        if parts is None:
+            return Instant().convert(value, param, ctx)
+        first, end, *running = map(int, re.findall(r"\d+", str(value)))
+        if not 0 < first <= end or any(not first <= xid < end for xid in running):
+            self.fail(f"expected a snapshot as `--json` prints it, found {value}", param, ctx)
+        return str(value)
 
 
 @click.group()
@@ -90,20 +110,45 @@ def reverse(context: Context, entry_key: str, reason: str, authoriser: str, as_j
 @ledger.command("balance")
 @click.argument("account")
 @click.option("--at", type=Instant(), help="Effective up to and with this instant (a date: its end, UTC).")
-@click.option("--known-at", type=Instant(), help="As recorded by this instant.")
+@click.option(
+    "--known-at", type=Knowledge(), help="As recorded by this instant, or as a stored snapshot shows it."
+)
 @json_option
 @pass_context
 def balance(
-    context: Context, account: str, at: datetime | None, known_at: datetime | None, as_json: bool
+    context: Context, account: str, at: datetime | None, known_at: datetime | str | None, as_json: bool
 ) -> None:
-    """Balance of an account, debits less credits.
+    """Balances of an account or of all below a summary account, debits less credits.
+
+    The snapshot in the JSON, given as --known-at, gives the same answer for ever.
 
     Example: tieout ledger balance assets:bank:main-eur --at 2026-11-20
     """
     with context.project.database.session("tieout_ledger_reader") as connection:
-        found = read_balance(connection, account, effective_before=_after(at), known_at=known_at)
-    amount = format_minor(found.balance_minor, found.exponent)
-    say(asdict(found), f"{account}  {amount} {found.asset}", as_json=as_json)
+        snapshot = known_at if isinstance(known_at, str) else current_snapshot(connection)
+        found = read_balances(
+            connection,
+            account,
+            effective_before=_after(at),
+            known_at=known_at if isinstance(known_at, datetime) else None,
+            seen_by=snapshot,
+        )
+    rows = [asdict(row) for row in found]
+    told = rows[0] if len(rows) == 1 else {"account": account, "balances": rows}
+    say(told | {"snapshot": snapshot}, "\n".join(map(_in_full, found)), as_json=as_json)
+
+
+@ledger.command("rebuild")
+@json_option
+@pass_context
+def rebuild(context: Context, as_json: bool) -> None:
+    """Drop every materialised balance and build it anew from the journal; postings wait meanwhile.
+
+    Example: tieout ledger rebuild
+    """
+    with context.project.database.session("tieout_poster") as connection:
+        accounts = rebuild_balances(connection)
+    say({"accounts": accounts}, f"Balances of {accounts:,} accounts built anew.", as_json=as_json)
 
 
 @ledger.command("trial-balance")
@@ -135,27 +180,25 @@ def trial_balance(context: Context, at: datetime | None, as_json: bool) -> None:
         raise SystemExit(1)
 
 
-@ledger.command("verify")
-@json_option
-@pass_context
-def verify(context: Context, as_json: bool) -> None:
-    """Check every law again over every posted row. Exit 1 when one fails or could not be run.
-
-    Example: tieout ledger verify
-    """
-    with context.project.database.session("tieout_auditor") as connection:
-        checks = run_checks(connection)
-    rows = [{**asdict(check), "outcome": check.outcome.value} for check in checks]
-    say_rows(rows, ["outcome", "code", "name", "offences", "detail"], as_json=as_json, empty="No checks.")
-    if any(check.outcome is not CheckOutcome.OK for check in checks):
-        raise SystemExit(1)
-
-
 def _load(context: Context, load: Callable[..., pa.Table], file: Path, *, as_json: bool) -> None:
     """Load a file as the poster and tell how many of each outcome there were."""
     with context.project.database.session("tieout_poster") as connection:
         counts = _counts(load(connection, file)["outcome"])
     say(counts, f"{file.name}: {_in_words(counts)}.", as_json=as_json)
+
+
+def _in_full(found: Balance) -> str:
+    """One line: what happened, and where something is held or planned the other balances, too."""
+    parts = {
+        "pending": found.pending_minor,
+        "available": found.available_minor,
+        "projected": found.projected_minor,
+    }
+    amounts = {name: format_minor(amount, found.exponent) for name, amount in parts.items()}
+    is_plain = set(parts.values()) == {found.balance_minor}
+    more = "" if is_plain else "".join(f"  {name} {amount}" for name, amount in amounts.items())
+    entity = "" if found.entity == "main" else f"  ({found.entity})"
+    return f"{found.account}  {format_minor(found.balance_minor, found.exponent)} {found.asset}{more}{entity}"
 
 
 def _after(at: datetime | None) -> datetime | None:

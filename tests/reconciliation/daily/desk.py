@@ -99,7 +99,7 @@ class Desk:
         """A connection in one transaction under a role."""
         return Database(url=self.url, dagster_libpq_url=self.url).session(role)
 
-    def post_lines(
+    def post(
         self, entry_key: str, day: date, amount_minor: int, *, account: str = BANK_ACCOUNT, **columns: str
     ) -> None:
         """Post an entry of two lines, effective at noon of a day."""

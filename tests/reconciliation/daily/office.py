@@ -51,7 +51,7 @@ class Office:
             card_tokens=KeyedCardTokens(bytes(range(32))),
         )
 
-    def post_lines(self, day: date) -> None:
+    def post(self, day: date) -> None:
         """Load what our own book says of a day."""
         with self.project.database.session("tieout_poster") as connection:
             load_entries(connection, self.world / "days" / day.isoformat() / "ledger" / "entries.csv")
