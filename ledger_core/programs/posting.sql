@@ -170,7 +170,7 @@ BEGIN
     short := NULL;
     IF refused ?| unit.keys THEN
       IF unit.is_group THEN
-        SELECT refused || jsonb_object_agg(k.key, jsonb_build_array('group_refused', 'another entry of its group was refused')) INTO refused
+        SELECT refused || coalesce(jsonb_object_agg(k.key, jsonb_build_array('group_refused', 'another entry of its group was refused')), '{}') INTO refused
         FROM unnest(unit.keys) AS k (key) WHERE NOT refused ? k.key AND k.key <> ALL (p_known);
       END IF;
       CONTINUE;
