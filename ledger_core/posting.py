@@ -126,6 +126,8 @@ def post(
             "post: expected each key once and lines in every request, found a key again or none"
         )
     pairs = [(request, line) for request in requests for line in request.lines]
+    if not all(type(line.amount_minor) is int for _, line in pairs):  # the server would round a fraction away
+        raise RequestError("post: expected amounts as whole numbers of minor units (int), found another type")
     details = [None if line.detail is None else json.dumps(line.detail) for _, line in pairs]
     corrects = [request.corrects for request, _ in pairs]
     groups = [request.group for request, _ in pairs]

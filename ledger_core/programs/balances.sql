@@ -136,7 +136,7 @@ BEGIN
       USING ERRCODE = 'TL007', HINT = 'a transaction''s own id counts as seen in its snapshots';
   END IF;
   SELECT m.snap INTO mark FROM ledger.fold_mark AS m FOR NO KEY UPDATE;
-  SELECT pg_current_snapshot(), array_agg(t.account_id ORDER BY t.account_id) INTO now_seen, due
+  SELECT ledger.seen_snapshot(), array_agg(t.account_id ORDER BY t.account_id) INTO now_seen, due
   FROM (
     SELECT DISTINCT l.account_id
     FROM ledger.journal_entry AS e
@@ -180,7 +180,7 @@ BEGIN
   )
   UPDATE ledger.balance AS b
   SET posted = b.posted + f.posted, outgoing = b.outgoing + f.outgoing, incoming = b.incoming + f.incoming,
-      planned = b.planned + f.planned, received = b.received + f.received, snap = pg_current_snapshot()
+      planned = b.planned + f.planned, received = b.received + f.received, snap = (SELECT ledger.seen_snapshot())
   FROM (
     SELECT x.account_id, sum(x.posted) AS posted, sum(x.outgoing) AS outgoing, sum(x.incoming) AS incoming,
            sum(x.planned) AS planned, sum(x.received) AS received
@@ -196,8 +196,8 @@ CREATE OR REPLACE FUNCTION ledger.rebuild_balances() RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   LOCK TABLE ledger.journal_line IN SHARE MODE;
+  UPDATE ledger.fold_mark SET snap = '1:1:';  -- first: a folder holds it while it waits for the balances
   TRUNCATE ledger.balance, ledger.balance_span;
-  UPDATE ledger.fold_mark SET snap = '1:1:';
   INSERT INTO ledger.balance (account_id, spent)
   SELECT a.account_id, coalesce(sum(abs(l.amount_minor)), 0)
   FROM ledger.account AS a

@@ -86,6 +86,10 @@ DECLARE
   closing bigint;
   held record;
 BEGIN
+  IF current_setting('transaction_isolation') <> 'read committed' THEN
+    RAISE EXCEPTION 'transaction: closing needs READ COMMITTED, found %', upper(current_setting('transaction_isolation'))
+      USING ERRCODE = 'TL007', HINT = 'an older snapshot would not see what was posted last';
+  END IF;
   SELECT a.account_id INTO closing FROM ledger.account AS a WHERE a.code = p_account;
   IF NOT FOUND THEN
     RAISE EXCEPTION 'account %: expected an account of the chart, found none', quote_nullable(p_account) USING ERRCODE = 'TL003';
