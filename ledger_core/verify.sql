@@ -1,4 +1,3 @@
--- The checks live in the database, where they may read every row.
-
 -- name: verify
-SELECT v.offences, v.first_offence FROM ledger.verify(%(check)s) AS v;
+SELECT f.code, f.offences, f.first_offence
+FROM ledger.verify(%(pass)s) AS f
