@@ -113,6 +113,7 @@ BY_SQLSTATE: Mapping[str, type[LedgerError]] = MappingProxyType(
         "TL010": PeriodError,
         "TL011": TransactionError,
         "22003": OutOfRangeError,
+        "22P02": RequestError,
         "23502": RequestError,
         "23514": RequestError,
     }

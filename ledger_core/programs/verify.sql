@@ -129,7 +129,7 @@ BEGIN
     FULL JOIN (SELECT i.account_id, i.posted, i.outgoing, i.incoming, i.planned, i.spent, i.received FROM ledger.balance AS i WHERE i.account_id >= p_from AND i.account_id < p_before) AS b
       ON b.account_id = s.account_id
     CROSS JOIN LATERAL (VALUES
-      ('balance_sums', coalesce(ARRAY[b.posted, b.outgoing, b.incoming, b.planned], '{0,0,0,0}') = coalesce(s.folded, '{0,0,0,0}'),
+      ('balance_sums', ARRAY[coalesce(b.posted, 0), coalesce(b.outgoing, 0), coalesce(b.incoming, 0), coalesce(b.planned, 0)] = coalesce(s.folded, '{0,0,0,0}'),
        format('its sums are %s, the journal has %s', ARRAY[b.posted, b.outgoing, b.incoming, b.planned], s.folded)),
       ('balance_spent', coalesce(b.spent, 0) = CASE WHEN s.may_overdraw THEN 0 ELSE coalesce(s.spent, 0) END AND coalesce(b.received, 0) = coalesce(s.received, 0),
        format('it has spent %s and received %s, the journal says %s and %s', b.spent, b.received, s.spent, s.received))

@@ -1,6 +1,8 @@
 """A small chart and short ways to post, for tests that care about one thing only."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,7 +11,7 @@ import pyarrow as pa
 from psycopg import sql
 
 from ledger_core.balance import Balance, balances
-from ledger_core.posting import post_lines
+from ledger_core.posting import EntryLine, EntryRequest, post_lines
 
 NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)
 BANK, SALES, WALLET, YEN, OLD = (
@@ -55,6 +57,27 @@ def sale(key: str, amount_minor: int = 100) -> pa.Table:
     return lines((key, BANK, amount_minor), (key, SALES, -amount_minor))
 
 
+def request(key: str, *rows: tuple[str, int] | EntryLine, at: datetime = NOON, **header: Any) -> EntryRequest:
+    """An entry of (account, amount_minor) rows or lines, in the account's asset."""
+    made = [
+        row
+        if isinstance(row, EntryLine)
+        else EntryLine(account=row[0], amount_minor=row[1], asset="JPY" if row[0] == YEN else "EUR")
+        for row in rows
+    ]
+    return EntryRequest(entry_key=key, effective_at=at, lines=made, **header)
+
+
+def payment(key: str, amount_minor: int, **header: Any) -> EntryRequest:
+    """The wallet's owner is paid out from the bank."""
+    return request(key, (WALLET, amount_minor), (BANK, -amount_minor), **header)
+
+
+def deposit(key: str, amount_minor: int, **header: Any) -> EntryRequest:
+    """Money for the wallet comes in at the bank."""
+    return payment(key, -amount_minor, **header)
+
+
 def fund(connection: psycopg.Connection[Any], amount_minor: int, key: str = "fund") -> None:
     """Money comes in at the bank and is owed to the wallet's owner."""
     post_lines(connection, lines((key, BANK, amount_minor), (key, WALLET, -amount_minor)))
@@ -66,9 +89,54 @@ def balance(connection: psycopg.Connection[Any], account: str, **bounds: Any) ->
     return found
 
 
-def outcomes(table: pa.Table) -> list[str]:
-    """The outcome column."""
-    return table["outcome"].to_pylist()
+def outcomes(answer: Any) -> list[str]:
+    """The outcomes of a table of them or of a list of results."""
+    if isinstance(answer, pa.Table):
+        return list(answer["outcome"].to_pylist())
+    return [result.outcome for result in answer]
+
+
+def together(url: str, count: int, work: Callable[[psycopg.Connection[Any], int], Any]) -> list[Any]:
+    """Runs `work` in `count` threads with a connection each, all starting at once; returns what each gave or raised."""
+    gate, answers = threading.Barrier(count), [None] * count
+
+    def run(number: int) -> None:
+        with contextlib.closing(psycopg.connect(url)) as connection:
+            gate.wait()
+            try:
+                answers[number] = work(connection, number)
+            except Exception as error:  # noqa: BLE001 - the test looks at it
+                answers[number] = error  # type: ignore[call-overload]
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return answers
+
+
+@contextlib.contextmanager
+def waiting(
+    connection: psycopg.Connection[Any], url: str, work: Callable[[psycopg.Connection[Any]], Any]
+) -> Iterator[list[Any]]:
+    """Runs `work` on a connection of its own until it waits for a lock of `connection`, which the block then ends.
+
+    Gives a list, filled after the block with what `work` gave or raised.
+    """
+    answers: list[Any] = []
+    blocked = "SELECT pid FROM pg_stat_activity WHERE %s = ANY (pg_blocking_pids(pid))"
+    thread = threading.Thread(target=lambda: answers.extend(together(url, 1, lambda c, _: work(c))))
+    with contextlib.closing(psycopg.connect(url, autocommit=True)) as watcher:
+        thread.start()
+        while thread.is_alive() and not watcher.execute(blocked, (connection.info.backend_pid,)).fetchall():
+            thread.join(0.01)
+        assert thread.is_alive(), f"expected it to wait, but it ended: {answers}"
+    try:
+        yield answers
+    finally:
+        connection.rollback()
+        thread.join()
 
 
 def raw_entry(connection: psycopg.Connection[Any], rows: Sequence[Mapping[str, Any]], **header: Any) -> None:
