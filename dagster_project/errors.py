@@ -18,3 +18,7 @@ class ServerError(ShellError):
 
 class ServiceError(ShellError):
     """A process of `tieout up` cannot be started, or ended by itself."""
+
+
+class BrokerError(ShellError):
+    """A Kafka broker did not take what was sent, or cannot be reached."""

@@ -1,4 +1,4 @@
-"""Processes of ours: how to know one again, and how to end it.
+"""Processes of ours: how to know one again, how to end it, and how this one is asked to.
 
 Law: a process id alone names nobody, since another program may have it by now; with the moment of its start it does.
 Nothing is signalled that was not known again first.
@@ -7,9 +7,12 @@ Nothing is signalled that was not known again first.
 import contextlib
 import os
 import signal
+import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,3 +76,22 @@ class ProcessMark:
     def _reap(self) -> None:
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self.process_id, os.WNOHANG)
+
+
+@contextlib.contextmanager
+def stop_signals() -> Iterator[threading.Event]:
+    """An event that INT, TERM and a closed terminal set; a terminal that may be closed (`nohup`) stays so."""
+    stop = threading.Event()
+
+    def ask(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, ask) for number in numbers}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

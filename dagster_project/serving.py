@@ -1,4 +1,4 @@
-"""`tieout up`: owns the database server and Dagster's three processes, and stops them in the reverse order.
+"""`tieout up`: owns the database server, the ledger's worker and Dagster's three processes, and stops all in reverse.
 
 Law: everything listens on the loopback address alone. What was started is written down with its marks, so that a killed
 `up` leaves nothing that the next one, or `down`, does not know again and end. When one child ends, all end: half a
@@ -10,7 +10,6 @@ import fcntl
 import http.client
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -18,14 +17,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from types import FrameType
 from typing import Self
 
 from dagster_project.embedded_postgres import EmbeddedPostgres
 from dagster_project.errors import ServiceError
 from dagster_project.instance import dagster_environment, fail_ghosts, instance
 from dagster_project.pipeline import Project, initialise, packaged_sources
-from dagster_project.processes import ProcessMark
+from dagster_project.processes import ProcessMark, stop_signals
 from dagster_project.settings import Settings
 
 LOOPBACK = "127.0.0.1"
@@ -34,7 +32,7 @@ START_SECONDS = 180  # two busy cores took 68 at worst
 GRACE_SECONDS = 15
 DOWN_SECONDS = 90
 LOG_BYTES = 10_000_000
-CODE_SERVER, UI, DAEMON = "code-server", "webserver", "daemon"
+WORKER, CODE_SERVER, UI, DAEMON = "ledger-worker", "code-server", "webserver", "daemon"
 
 Tell = Callable[[str], None]
 
@@ -45,8 +43,7 @@ def serve(settings: Settings, *, dagster_port: int, tell: Tell) -> None:
     Raises:
         ServiceError: it is served already, the port is taken, or a process of ours ended; nothing is left running.
     """
-    stop = threading.Event()
-    with _signals(stop), _alone(settings):
+    with stop_signals() as stop, _alone(settings):
         _refuse_taken(dagster_port)
         tell("Preparing the database …")
         project = initialise(settings, sources_text=packaged_sources())
@@ -93,6 +90,8 @@ def child_environment(project: Project) -> dict[str, str]:
     }
     if settings.given_card_key is None:
         places["TIEOUT_CARD_KEY_FILE"] = str(settings.card_key_file)
+    if settings.kafka_file is not None:
+        places["TIEOUT_KAFKA_FILE"] = str(settings.kafka_file)
     # gRPC would ask a proxy for the way to this very machine.
     return {**os.environ, **places, **dagster_environment(project), "no_grpc_proxy": f"{LOOPBACK},localhost"}
 
@@ -114,7 +113,7 @@ class _Services:
             mark.end(grace_seconds=GRACE_SECONDS, group=True)
 
     def start(self, name: str, *arguments: str) -> None:
-        """Start a module of Dagster's as a child in a session of its own, its words in a log.
+        """Start a module, Dagster's or ours, as a child in a session of its own, its words in a log.
 
         Our handlers for INT and TERM are what gives the child the usual ones back, even where this process was itself
         started with the signals ignored, as shells do behind `&`. A session of its own keeps Ctrl+C from reaching all
@@ -169,7 +168,8 @@ class _Services:
 
 
 def _start(services: _Services, settings: Settings, dagster_port: int, tell: Tell) -> None:
-    """Code server first: the other two ask it for the definitions, and would show an error if it were not there."""
+    """The code server before those who ask it for the definitions: they would show an error if it were not there."""
+    services.start(WORKER, "dagster_project.ledger_worker")
     code_port = _free_port()
     tell("Starting Dagster …")
     services.start(
@@ -192,24 +192,6 @@ def _start(services: _Services, settings: Settings, dagster_port: int, tell: Tel
     if services.wait_for(lambda: _answers(dagster_port)):
         tell(f"Dagster: http://{LOOPBACK}:{dagster_port}")
         tell(f"Files arrive in {settings.landing}, logs are in {_logs(settings)}. Ctrl+C, or `tieout down`, stops all.")
-
-
-@contextlib.contextmanager
-def _signals(stop: threading.Event) -> Iterator[None]:
-    """INT, TERM and a closed terminal ask to stop; a terminal that may be closed (`nohup`) stays so."""
-
-    def ask(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    numbers = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        numbers.append(signal.SIGHUP)
-    before = {number: signal.signal(number, ask) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextlib.contextmanager

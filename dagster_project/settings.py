@@ -10,6 +10,9 @@
 | `TIEOUT_SOURCES` | the sources file | `.tieout/sources.yaml`, else `sources.yaml` in the home |
 | `TIEOUT_LANDING` | the folder where deliveries arrive | `.tieout/landing` |
 | `TIEOUT_ALERT_URLS` | where alerts go, Apprise URLs, white space between | alerts go to a file alone |
+| `TIEOUT_KAFKA_SERVERS` | Kafka brokers that the ledger's feed goes to, `host:port`, commas between | it goes nowhere |
+| `TIEOUT_KAFKA_TOPIC` | the topic there | `tieout.journal` |
+| `TIEOUT_KAFKA_FILE` | other settings of the Kafka client, passwords too, as lines `name=value` | none |
 
 A variable that begins with `TIEOUT_` and is none of these is refused: a mistyped name must not silently mean the
 default. Secrets never appear in `repr`, and the card key never enters the database. Nothing is read from the
@@ -38,6 +41,9 @@ KNOWN = (
     "TIEOUT_SOURCES",
     "TIEOUT_LANDING",
     "TIEOUT_ALERT_URLS",
+    "TIEOUT_KAFKA_SERVERS",
+    "TIEOUT_KAFKA_TOPIC",
+    "TIEOUT_KAFKA_FILE",
 )
 FOR_TESTS = ("TIEOUT_CORPORA", "TIEOUT_TEST_DATABASE_URL")
 
@@ -54,6 +60,9 @@ class Settings:
     dagster_database_url: str | None = field(default=None, repr=False)
     alert_urls: tuple[str, ...] = field(default=(), repr=False)
     given_card_key: bytes | None = field(default=None, repr=False)
+    kafka_servers: str | None = None
+    kafka_topic: str = "tieout.journal"
+    kafka_file: Path | None = None
 
     @property
     def state(self) -> Path:
@@ -102,6 +111,9 @@ def read_settings(environment: Mapping[str, str], current_folder: Path) -> Setti
         dagster_database_url=given.get("TIEOUT_DAGSTER_DATABASE_URL"),
         alert_urls=tuple(given.get("TIEOUT_ALERT_URLS", "").split()),
         given_card_key=_parsed_card_key(key, "TIEOUT_CARD_KEY") if key else None,
+        kafka_servers=given.get("TIEOUT_KAFKA_SERVERS"),
+        kafka_topic=given.get("TIEOUT_KAFKA_TOPIC", "tieout.journal"),
+        kafka_file=path("TIEOUT_KAFKA_FILE", home) if "TIEOUT_KAFKA_FILE" in given else None,
     )
 
 

@@ -326,8 +326,8 @@ CREATE TABLE ledger.period_seal (
 
 -- How far each consumer of the feed has come, as it said itself. Prevents starting over after a restart.
 CREATE TABLE ledger.feed_consumer (
-  consumer    ledger.label NOT NULL,
-  position    bigint       NOT NULL,
-  recorded_at timestamptz  NOT NULL DEFAULT clock_timestamp(),
+  consumer    ledger.reference NOT NULL,
+  position    bigint           NOT NULL,
+  recorded_at timestamptz      NOT NULL DEFAULT clock_timestamp(),
   CONSTRAINT feed_consumer_pkey PRIMARY KEY (consumer)
 );

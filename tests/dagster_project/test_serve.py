@@ -23,7 +23,7 @@ LOOPBACK = {
     "0000000000000000FFFF00000100007F",  # the same as IPv6 writes it
     "00000000000000000000000001000000",  # ::1
 }
-CHILDREN = {"code-server", "webserver", "daemon"}
+CHILDREN = {"ledger-worker", "code-server", "webserver", "daemon"}
 
 
 class Home:
