@@ -3,7 +3,7 @@
 -- name: make_bare_entries
 -- As the ledger's door takes them, under a key of two columns.
 CREATE TABLE bare_entry (
-    entry_key text, ordinal bigint, effective_at timestamptz, account text, amount_minor bigint, asset text, kind text,
+    entry_key text, ordinal bigint, effective_at timestamptz, account text, amount_minor bigint, asset text, layer text, corrects text, kind text,
     description text, counterparty text, batch_ref text, ref_end_to_end text, ref_uetr text, ref_servicer text,
     ref_psp text, ref_merchant text, ref_payout text, ref_arn text, ref_rrn text, ref_auth_code text, fx_rate numeric,
     fx_asset text, fx_amount_minor bigint, metadata jsonb,

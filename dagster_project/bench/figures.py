@@ -11,37 +11,39 @@ COLUMNS = ("area", "figure", "measured", "unit", "reference", "of", "ratio", "ve
 class Figure:
     """``measured`` and ``reference`` in ``unit``, both medians of the same number of rounds unless ``of`` is a limit.
 
-    ``kept`` says whether a promised limit is kept; None where the reference is no limit but a measure.
+    ``kept`` says whether a promised limit is kept; None where the reference is no limit but a measure. ``measured`` is
+    None where something needed was not there; ``of`` then says what, and a limit counts as missed.
     """
 
     area: str
     name: str
     unit: str
-    measured: float
+    measured: float | None
     reference: float
     of: str
     kept: bool | None = None
 
     @property
-    def ratio(self) -> float:
+    def ratio(self) -> float | None:
         """How many times the reference."""
-        return self.measured / self.reference
+        return None if self.measured is None else self.measured / self.reference
 
     def as_value(self) -> dict[str, Any]:
         """For JSON."""
-        return {**asdict(self), "ratio": round(self.ratio, 4)}
+        return {**asdict(self), "ratio": None if self.ratio is None else round(self.ratio, 4)}
 
     def as_row(self) -> Mapping[str, str]:
         """For people."""
+        verdict = {None: "", True: "kept", False: "MISSED"}[self.kept]
         return {
             "area": self.area,
             "figure": self.name,
-            "measured": f"{self.measured:.3f}",
+            "measured": "-" if self.measured is None else f"{self.measured:,.3f}",
             "unit": self.unit,
-            "reference": f"{self.reference:.3f}",
+            "reference": f"{self.reference:,.3f}",
             "of": self.of,
-            "ratio": f"{self.ratio:.2f}",
-            "verdict": {None: "", True: "kept", False: "MISSED"}[self.kept],
+            "ratio": "-" if self.ratio is None else f"{self.ratio:.2f}",
+            "verdict": "NOT MEASURED" if self.measured is None else verdict,
         }
 
 
@@ -55,4 +57,30 @@ def within(*, area: str, name: str, unit: str, measured: float, limit: float) ->
         reference=limit,
         of="limit",
         kept=measured <= limit,
+    )
+
+
+def at_least(*, area: str, name: str, unit: str, measured: float, limit: float) -> Figure:
+    """A figure that must not be below a promised limit."""
+    return Figure(
+        area=area,
+        name=name,
+        unit=unit,
+        measured=measured,
+        reference=limit,
+        of="at least",
+        kept=measured >= limit,
+    )
+
+
+def not_measured(*, area: str, name: str, unit: str, limit: float, missing: str) -> Figure:
+    """A promise that nobody could look at, because ``missing`` was not there: told as not kept."""
+    return Figure(
+        area=area,
+        name=name,
+        unit=unit,
+        measured=None,
+        reference=limit,
+        of=f"needs {missing}",
+        kept=False,
     )

@@ -7,7 +7,7 @@ import contextlib
 import secrets
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from dagster_project.pipeline import Project, open_project, packaged_sources, re
 from dagster_project.settings import read_settings
 from fixtures.world import simulate
 from ledger_core.chart import load_accounts
+from ledger_core.migrate import upgrade as upgrade_ledger
 from reconciliation.sources import Source
 
 DAY = date(2026, 11, 9)
@@ -77,6 +78,18 @@ def scratch(server: Database, source_id: str, lines: int) -> Iterator[Scratch]:
         yield Scratch(
             project=project, source=project.sources[source_id], folder=folder, environment=environment
         )
+
+
+@contextlib.contextmanager
+def ledger_scratch(server: Database) -> Iterator[Database]:
+    """A database that holds an empty ledger and nothing else.
+
+    Raises:
+        ServerError: the login may not make a database.
+    """
+    with _database(server) as url:
+        upgrade_ledger(url)
+        yield replace(server, url=url)
 
 
 @contextlib.contextmanager

@@ -7,7 +7,9 @@ import psycopg
 import pytest
 from click.testing import CliRunner
 
-from dagster_project.bench.figures import Figure, within
+from dagster_project.bench import ledger_posting
+from dagster_project.bench.figures import Figure, at_least, not_measured, within
+from dagster_project.bench.ledger_load import p99
 from dagster_project.cli.main import root
 
 
@@ -37,15 +39,16 @@ def test_every_figure_is_told_beside_its_reference_and_nothing_is_left_behind(
 
     result = CliRunner().invoke(root, ["bench", "--lines", "300", "--out", str(out)], prog_name="tieout")
 
-    assert result.exit_code == 0, result.output
     told = json.loads(out.read_text())
     assert told["lines"] == 300
     names = [(figure["area"], figure["name"]) for figure in told["figures"]]
-    assert len(set(names)) == len(names) == 1 + 3 + 3 + 6
-    assert [area for area, _ in names] == ["ledger"] + ["intake"] * 3 + ["matching"] * 3 + ["daily"] * 6
+    assert len(set(names)) == len(names) == 11 + 3 + 3 + 6
+    assert [area for area, _ in names] == ["ledger"] * 11 + ["intake"] * 3 + ["matching"] * 3 + ["daily"] * 6
     assert all(figure["ratio"] > 0 for figure in told["figures"])
     assert all(name in result.output for _, name in names)
     assert all(figure["kept"] for figure in told["figures"] if figure["area"] == "daily")
+    missed = [figure["name"] for figure in told["figures"] if figure["kept"] is False]
+    assert result.exit_code == (1 if missed else 0), result.output
     assert databases(own_server) == before
 
 
@@ -60,6 +63,29 @@ def test_a_promise_is_missed_above_its_limit_and_kept_at_it() -> None:
     above = within(area="daily", name="a day", unit="s", measured=60.1, limit=60.0)
     assert (at.kept, above.kept) == (True, False)
     assert above.as_row()["verdict"] == "MISSED"
+
+
+def test_a_promise_of_more_is_missed_below_its_limit_and_kept_at_it() -> None:
+    at = at_least(area="ledger", name="rate", unit="/s", measured=10.0, limit=10.0)
+    below = at_least(area="ledger", name="rate", unit="/s", measured=9.9, limit=10.0)
+    assert (at.kept, below.kept) == (True, False)
+
+
+def test_a_promise_that_nobody_could_look_at_is_told_as_such_and_not_as_kept() -> None:
+    unseen = not_measured(area="ledger", name="rate", unit="/s", limit=10.0, missing="pgbench")
+    assert (unseen.kept, unseen.as_value()["ratio"]) == (False, None)
+    assert (unseen.as_row()["verdict"], unseen.as_row()["of"]) == ("NOT MEASURED", "needs pgbench")
+
+
+def test_without_the_load_program_every_promise_that_needs_it_is_named() -> None:
+    told = ledger_posting.told([], [])
+    assert [figure.name for figure in told] == [name for name, _, _ in ledger_posting.PROGRAM_LIMITS]
+    assert {figure.as_row()["verdict"] for figure in told} == {"NOT MEASURED"}
+
+
+def test_one_in_a_hundred_may_be_slower_than_the_p99() -> None:
+    assert p99(list(range(1, 1001))) == 990
+    assert p99([7]) == 7
 
 
 def test_a_figure_without_a_promise_has_no_verdict() -> None:
