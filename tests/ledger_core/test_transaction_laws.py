@@ -1,4 +1,4 @@
-"""Past the door the keys refuse an illegal life, and at the door a malformed step is named before it touches anything."""
+"""Past the door the keys refuse an illegal life, and at the door a malformed step is named at once."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,7 +21,8 @@ FROM ledger.business_transaction AS t WHERE t.transaction_key = 'raw'
 STEP = """
 SELECT ledger.move_transaction(
   %(transaction_key)s, %(event_key)s, %(state)s, %(authoriser)s, %(effective_at)s::timestamptz, %(account)s::text[],
-  %(amount)s::bigint[], %(asset)s::text[], NULL, %(reason)s, %(expires_at)s::timestamptz, NULL, %(kind)s, %(metadata)s::jsonb)
+  %(amount)s::bigint[], %(asset)s::text[], NULL, %(reason)s,
+  %(expires_at)s::timestamptz, NULL, %(kind)s, %(metadata)s::jsonb)
 """
 
 
