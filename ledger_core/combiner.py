@@ -1,4 +1,4 @@
-"""Gathers the single posts of many threads into batches: one round trip and one commit for all who wait.
+"""Gathers the single posts of many threads into batches: one call and one commit for all who wait.
 
 Law: what `post_one` answers is what the ledger committed for that request, as if it had been posted alone; requests
 never share a fate, and two under one key never share a batch. A lost connection is answered by asking again under the
@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, Final, Self
 
 import psycopg
 
-from ledger_core.errors import LedgerError, RequestError, StoreError
+from ledger_core.errors import RequestError, StoreError
 from ledger_core.posting import EntryRequest, EntryResult, post
 
 ITEMS_MAX: Final = 500
 WAIT_SECONDS: Final = 0.002
-_ATTEMPTS: Final = 5
+# Before each further attempt: at once, since the next connection may do, then as long as a server takes to come back.
+_PAUSES_SECONDS: Final = (0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
 # Serialization failure, deadlock, a server going down or coming up, a lost connection: ask again, under the same key.
 _PASSING: Final = (
     psycopg.errors.SerializationFailure,
@@ -28,6 +29,10 @@ _PASSING: Final = (
     psycopg.OperationalError,
     psycopg.InterfaceError,
 )
+
+
+class _OutOfReachError(StoreError):
+    """The database, not a request: nobody can be answered."""
 
 
 @dataclass(slots=True, eq=False)
@@ -41,8 +46,9 @@ class _Waiting:
 class Combiner:
     """Posts for many threads over one connection of its own; use as a context manager.
 
-    A batch goes off as soon as the last one has committed, when `items_max` requests wait or, while fewer callers wait
-    than in the last batch, after `wait_seconds` at the latest: a lone caller never waits for company.
+    `connect` opens that connection, in its thread, and again when it is lost; it is made an autocommit connection. A
+    batch goes off as soon as the last one has committed and as many wait as were seen then, all of whom may come
+    back; when `items_max` wait; or after `wait_seconds`. So a lone caller never waits for company.
     """
 
     def __init__(
@@ -56,6 +62,7 @@ class Combiner:
         self._items_max = items_max
         self._wait_seconds = wait_seconds
         self._pending: list[_Waiting] = []
+        self._expected = 1
         self._changed = threading.Condition()
         self._is_open = False
         self._thread = threading.Thread(target=self._run, name="ledger-combiner", daemon=True)
@@ -75,19 +82,22 @@ class Combiner:
         self._thread.join()
 
     def post_one(self, request: EntryRequest) -> EntryResult:
-        """Post one request and wait for its commit.
+        """Post one request and wait for its commit; its `group` means nothing here.
 
-        Raises RequestError for a malformed request, StoreError when the database stays out of reach: the request may
-        then have been posted or not, and the same call later tells.
+        Raises what `post` raises for a malformed request, StoreError when the combiner is closed, and StoreError when
+        the database stays out of reach: the request may then have been posted or not, and the same call later tells.
         """
-        waiting = _Waiting(request)
+        if not isinstance(request.entry_key, str):
+            raise RequestError("combiner: expected a text as entry_key, found another type")
+        waiting = _Waiting(replace(request, group=None))
         with self._changed:
             if not self._is_open:
                 raise StoreError(
                     "combiner: expected an open one, found it closed; use it as a context manager"
                 )
             self._pending.append(waiting)
-            self._changed.notify_all()
+            if len(self._pending) == 1 or len(self._pending) >= self._expected:
+                self._changed.notify()
         waiting.done.wait()
         if waiting.error is not None:
             raise waiting.error
@@ -95,21 +105,21 @@ class Combiner:
         return waiting.result
 
     def _run(self) -> None:
-        last_size = 1
-        while batch := self._next_batch(last_size):
-            last_size = len(batch)
+        while batch := self._next_batch():
             self._answer(batch)
+            with self._changed:
+                self._expected = min(len(batch) + len(self._pending), self._items_max)
+            for waiting in batch:
+                waiting.done.set()
         if self._connection is not None:
             self._connection.close()
 
-    def _next_batch(self, last_size: int) -> list[_Waiting]:
+    def _next_batch(self) -> list[_Waiting]:
         """The requests to post next, each key once; empty when closed and nothing waits."""
         with self._changed:
-            self._changed.wait_for(lambda: self._pending or not self._is_open)
-            expected = min(last_size, self._items_max)
-            self._changed.wait_for(
-                lambda: len(self._pending) >= expected or not self._is_open, self._wait_seconds
-            )
+            if not self._changed.wait_for(self._is_due, self._wait_seconds) and not self._pending:
+                self._expected = 1
+                self._changed.wait_for(self._is_due)
             chosen: dict[str, _Waiting] = {}
             for waiting in self._pending[: self._items_max]:
                 chosen.setdefault(waiting.request.entry_key, waiting)
@@ -118,41 +128,41 @@ class Combiner:
             self._pending = [waiting for waiting in self._pending if id(waiting) not in taken]
         return batch
 
+    def _is_due(self) -> bool:
+        return len(self._pending) >= self._expected or not self._is_open
+
     def _answer(self, batch: list[_Waiting]) -> None:
+        """Every request of the batch has its result or error. Whatever refuses the call is looked for in halves."""
         try:
             results = self._posted([waiting.request for waiting in batch])
-        except RequestError as error:
-            if len(batch) > 1:  # one of them is malformed: everybody alone
-                for waiting in batch:
-                    self._answer([waiting])
-                return
-            batch[0].error = error
-        except Exception as error:  # noqa: BLE001 - whatever it is belongs to those who wait
-            for waiting in batch:
-                waiting.error = error
-        else:
             for waiting, result in zip(batch, results, strict=True):
                 waiting.result = result
-        for waiting in batch:
-            waiting.done.set()
+        except Exception as error:  # noqa: BLE001 - whatever it is belongs to those who wait
+            if len(batch) == 1 or isinstance(error, _OutOfReachError):
+                for waiting in batch:
+                    waiting.error = error
+            else:
+                self._answer(batch[: len(batch) // 2])
+                self._answer(batch[len(batch) // 2 :])
 
     def _posted(self, requests: list[EntryRequest]) -> list[EntryResult]:
-        for attempt in range(1, _ATTEMPTS + 1):
+        for pause_seconds in (*_PAUSES_SECONDS, None):
             try:
-                if self._connection is None or self._connection.closed:
-                    self._connection = self._connect()
-                with self._connection.transaction():
-                    return post(self._connection, requests)
-            except (LedgerError, *_PASSING) as error:
+                return post(self._connected(), requests)
+            except (StoreError, *_PASSING) as error:
                 cause = error.__context__ if isinstance(error, StoreError) else error
+                if not isinstance(cause, _PASSING):
+                    raise
                 if self._connection is not None and self._connection.broken:
                     self._connection.close()
-                if attempt == _ATTEMPTS or not isinstance(cause, _PASSING):
-                    raise (
-                        error
-                        if isinstance(error, LedgerError)
-                        else StoreError(
-                            f"combiner: the database stayed out of reach ({type(error).__name__})"
-                        )
-                    ) from None
-        raise AssertionError("unreachable")
+            if pause_seconds is not None:
+                threading.Event().wait(pause_seconds)
+        raise _OutOfReachError(f"combiner: the database stayed out of reach ({type(cause).__name__})")
+
+    def _connected(self) -> psycopg.Connection[Any]:
+        if self._connection is None or self._connection.closed:
+            connection = self._connect()
+            connection.commit()  # a role or setting taken by `connect`
+            connection.autocommit = True
+            self._connection = connection
+        return self._connection
