@@ -111,7 +111,7 @@ BEGIN
     IF FOUND THEN
       RAISE EXCEPTION 'account %: expected an open leaf of the chart, found %', coalesce(offence.code, 'id ' || offence.account_id),
         CASE WHEN offence.code IS NULL THEN 'none' WHEN offence.is_leaf THEN 'it closed' ELSE 'a summary account' END
-        USING ERRCODE = 'TL003', CONSTRAINT = 'journal_line_account_open';
+        USING ERRCODE = 'TL003', CONSTRAINT = 'journal_line_account_' || CASE WHEN offence.code IS NULL THEN 'unknown' WHEN offence.is_leaf THEN 'closed' ELSE 'summary' END;
     END IF;
 
     SELECT g.asset, g.entity, g.total, (SELECT e.entry_key FROM ledger.journal_entry AS e WHERE e.entry_id = g.entry_id) AS entry_key INTO offence

@@ -2,12 +2,16 @@
 -- One statement writes headers and lines without asking first: keys, domains and laws refuse whatever is wrong, and only
 -- then is looked for which request it was, and why. So the usual case pays for nothing else.
 
--- The fingerprint of what a caller sent; never of anything computed from balances.
+-- The fingerprint of what a caller sent; never of anything computed from balances. A layer or detail that is not sent is the same
+-- as one that says nothing: neighbours of the call decide which of the two a request has.
 CREATE OR REPLACE FUNCTION ledger.request_hash(
-  p_effective_at timestamptz, p_account text[], p_amount_minor bigint[], p_asset text[], p_layer ledger.layer[], p_detail ledger.line_detail[]
+  p_effective_at timestamptz, p_account text[], p_amount_minor bigint[], p_asset text[], p_layer ledger.layer[], p_detail ledger.line_detail[], p_corrects text
 ) RETURNS bytea LANGUAGE sql STABLE AS $$
   SELECT sha256(timestamptz_send(p_effective_at) || convert_to(
-    p_account::text || p_amount_minor::text || p_asset::text || coalesce(p_layer::text, '-') || coalesce(p_detail::text, '-'), 'UTF8'));
+    p_account::text || p_amount_minor::text || p_asset::text
+    || CASE WHEN 'posted' <> ANY (array_replace(p_layer, NULL, 'posted')) THEN array_replace(p_layer, NULL, 'posted')::text ELSE '-' END
+    || CASE WHEN '(,,,,,,,,,,,,,,,,)'::ledger.line_detail <> ANY (array_replace(p_detail, NULL, '(,,,,,,,,,,,,,,,,)')) THEN array_replace(p_detail, NULL, '(,,,,,,,,,,,,,,,,)')::text ELSE '-' END
+    || coalesce(p_corrects, ''), 'UTF8'));
 $$;
 
 CREATE OR REPLACE FUNCTION ledger.corrected_entry(p_entry_key text) RETURNS bigint LANGUAGE plpgsql STABLE AS $$
@@ -29,7 +33,7 @@ CREATE OR REPLACE FUNCTION ledger.requests(
 ) RETURNS TABLE (entry_key text, effective_at timestamptz, line_count bigint, first_ordinal integer, corrects text, request_hash bytea)
 LANGUAGE sql STABLE AS $$
   SELECT g.entry_key, g.effective_at, g.line_count, g.first_ordinal, g.corrects,
-         ledger.request_hash(g.effective_at, g.account, g.amount_minor, g.asset, g.layer, g.detail)
+         ledger.request_hash(g.effective_at, g.account, g.amount_minor, g.asset, g.layer, g.detail, g.corrects)
   FROM (
     SELECT s.entry_key, min(s.effective_at) AS effective_at, count(*) AS line_count, min(s.ordinal) AS first_ordinal, min(s.corrects) AS corrects,
            array_agg(s.account ORDER BY s.ordinal) AS account, array_agg(s.amount_minor ORDER BY s.ordinal) AS amount_minor,
@@ -77,219 +81,169 @@ CREATE OR REPLACE FUNCTION ledger.write_entries(
   SELECT c.entry_key::text, c.entry_id FROM claimed AS c JOIN request AS r ON r.entry_key = c.entry_key ORDER BY r.first_ordinal;
 $$;
 
--- What is wrong with each request of a call, first problem per entry: set by set what can be seen of an entry alone, then
--- one by one, in the order sent, what the guarded accounts cannot pay for. Entries of one group stand or fall together.
--- `p_known`: keys the ledger already knows and the code of their refusal ('' when posted); they are not judged again.
-CREATE OR REPLACE FUNCTION ledger.judge_entries(
-  p_entry_key text[], p_effective_at timestamptz[], p_account text[], p_amount_minor bigint[], p_asset text[],
-  p_layer ledger.layer[], p_detail ledger.line_detail[], p_corrects text[], p_group integer[], p_known text[], p_known_code text[]
-) RETURNS TABLE (entry_key text, code text, detail text) LANGUAGE plpgsql AS $$
-#variable_conflict use_column
-DECLARE
-  refused jsonb := '{}';
-  unit record;
-  payers bigint[];
-  available numeric[];
-  short integer;
-  place integer;
-BEGIN
-  SELECT coalesce(jsonb_object_agg(k.key, jsonb_build_array(k.code, 'an earlier request under this key')) FILTER (WHERE k.code <> ''), '{}') INTO refused
-  FROM unnest(p_known, p_known_code) AS k (key, code);
-
-  SELECT refused || coalesce(jsonb_object_agg(w.entry_key, jsonb_build_array(w.found[1], w.found[2])), '{}') INTO refused
-  FROM (
-    SELECT s.entry_key, CASE
-        WHEN count(*) < 2 THEN ARRAY['too_few_lines', 'expected at least 2 lines, found 1']
-        WHEN min(s.effective_at) <> max(s.effective_at) THEN ARRAY['several_times', 'expected one effective_at on all lines, found several']
-        WHEN NOT bool_and(isfinite(s.effective_at)) THEN ARRAY['time_invalid', 'expected a finite effective_at, found infinity']
-        WHEN bool_or(a.account_id IS NULL) THEN
-          ARRAY['account_unknown', format('expected an account of the chart, found %L', min(s.account) FILTER (WHERE a.account_id IS NULL))]
-        WHEN bool_or(a.asset <> s.asset) THEN
-          ARRAY['asset_mismatch', format('account %s holds %s, found %L', min(a.code) FILTER (WHERE a.asset <> s.asset), min(a.asset) FILTER (WHERE a.asset <> s.asset), min(s.asset) FILTER (WHERE a.asset <> s.asset))]
-        WHEN bool_or(c.account_id IS NOT NULL) THEN
-          ARRAY['account_closed', format('account %s is closed and takes no more lines', min(a.code) FILTER (WHERE c.account_id IS NOT NULL))]
-        WHEN NOT bool_and(a.is_leaf) THEN
-          ARRAY['account_summary', format('account %s is a summary account; lines go to the accounts below it', min(a.code) FILTER (WHERE NOT a.is_leaf))]
-        WHEN bool_or(s.amount_minor = 0 OR s.amount_minor = -9223372036854775808) THEN
-          ARRAY['amount_invalid', 'expected an amount other than 0 whose negative fits 64 bits']
-        WHEN min(d.problem) IS NOT NULL THEN ARRAY['detail_invalid', min(d.problem)]
-        WHEN EXISTS (
-          SELECT FROM unnest(array_agg(a.asset::text), array_agg(a.entity::text), array_agg(s.amount_minor), array_agg(coalesce(s.layer, 'posted'))) AS u (asset, entity, amount, layer)
-          GROUP BY u.asset, u.entity, u.layer = 'posted', u.layer = 'planned' HAVING sum(u.amount) <> 0
-        ) THEN ARRAY['unbalanced', format('debits minus credits must be 0 in each asset, entity and layer, found %s in all', sum(s.amount_minor))]
-        WHEN min(s.effective_at) < (SELECT max(p.ends_at) FROM ledger.period AS p) THEN
-          ARRAY['period_closed', 'its effective_at lies in a closed period; post an adjusting entry into the next']
-        WHEN min(s.corrects) IS NOT NULL AND NOT EXISTS (
-          SELECT FROM ledger.journal_entry AS e WHERE e.entry_key = min(s.corrects) AND e.line_count > 0
-        ) THEN ARRAY['corrected_unknown', format('expected a posted entry to correct, found none under %L', min(s.corrects))]
-      END AS found
-    FROM (
-      SELECT unnest(p_entry_key) AS entry_key, unnest(p_effective_at) AS effective_at, unnest(p_account) AS account, unnest(p_amount_minor) AS amount_minor,
-             unnest(p_asset) AS asset, unnest(p_layer) AS layer, unnest(p_detail) AS detail, unnest(p_corrects) AS corrects) AS s
-    LEFT JOIN ledger.account AS a ON a.code = s.account
-    LEFT JOIN ledger.account_closure AS c ON c.account_id = a.account_id
-    LEFT JOIN LATERAL (
-      SELECT min(x.problem) AS problem
-      FROM (
-        SELECT format('%s must have 1 to %s characters', v.key, z.size) AS problem
-        FROM jsonb_each_text(to_jsonb(s.detail) - 'metadata') AS v (key, value)
-        CROSS JOIN LATERAL (SELECT CASE v.key WHEN 'kind' THEN 64 WHEN 'description' THEN 1000 WHEN 'fx_asset' THEN 16 ELSE 255 END AS size) AS z
-        WHERE length(v.value) NOT BETWEEN 1 AND z.size
-        UNION ALL
-        SELECT 'fx_asset and fx_amount_minor come together, fx_rate is positive with up to 18 decimals, metadata is an object'
-        WHERE (num_nonnulls((s.detail).fx_asset, (s.detail).fx_amount_minor) IN (0, 2)
-               AND coalesce((s.detail).fx_rate > 0 AND (s.detail).fx_rate < 1e20 AND scale((s.detail).fx_rate) <= 18, true)
-               AND coalesce((s.detail).fx_asset ~ '^[A-Z0-9][A-Z0-9._-]{0,15}$', true)
-               AND coalesce((s.detail).fx_amount_minor > -9223372036854775808, true)
-               AND coalesce(jsonb_typeof((s.detail).metadata) = 'object', true)) IS NOT TRUE
-      ) AS x
-    ) AS d ON true
-    WHERE s.entry_key <> ALL (p_known)
-    GROUP BY s.entry_key
-  ) AS w
-  WHERE w.found IS NOT NULL;
-
-  -- Everything is locked before anything is read, in id order like the law itself does it.
-  SELECT array_agg(DISTINCT a.account_id) INTO payers
-  FROM unnest(p_account) AS s (account) JOIN ledger.account AS a ON a.code = s.account WHERE NOT a.may_overdraw;
-  INSERT INTO ledger.balance (account_id) SELECT p.id FROM unnest(payers) AS p (id) ON CONFLICT ON CONSTRAINT balance_pkey DO NOTHING;
-  PERFORM FROM ledger.balance AS b WHERE b.account_id = ANY (payers) ORDER BY b.account_id FOR NO KEY UPDATE;
-  SELECT array_agg(ledger.available(p.id) ORDER BY p.ordinal) INTO available FROM unnest(payers) WITH ORDINALITY AS p (id, ordinal);
-
-  FOR unit IN
-    SELECT array_agg(DISTINCT s.entry_key) AS keys, min(s.ordinal) AS first_ordinal, s.group_no IS NOT NULL AS is_group,
-           (SELECT array_agg(c.place) FROM unnest(array_agg(array_position(payers, a.account_id))) AS c (place)) AS places,
-           array_agg(CASE WHEN s.entry_key <> ALL (p_known) AND coalesce(s.layer, 'posted') <= 'outgoing' THEN a.normal_sign * s.amount_minor ELSE 0 END) AS changes
-    FROM (
-      SELECT unnest(p_entry_key) AS entry_key, unnest(p_account) AS account, unnest(p_amount_minor) AS amount_minor, unnest(p_layer) AS layer,
-             unnest(p_group) AS group_no, generate_subscripts(p_entry_key, 1) AS ordinal) AS s
-    LEFT JOIN ledger.account AS a ON a.code = s.account
-    GROUP BY s.group_no, CASE WHEN s.group_no IS NULL THEN s.entry_key END
-    ORDER BY min(s.ordinal)
-  LOOP
-    short := NULL;
-    IF refused ?| unit.keys THEN
-      IF unit.is_group THEN
-        SELECT refused || coalesce(jsonb_object_agg(k.key, jsonb_build_array('group_refused', 'another entry of its group was refused')), '{}') INTO refused
-        FROM unnest(unit.keys) AS k (key) WHERE NOT refused ? k.key AND k.key <> ALL (p_known);
-      END IF;
-      CONTINUE;
-    END IF;
-    FOR place IN 1 .. cardinality(unit.places) LOOP
-      IF unit.places[place] IS NOT NULL THEN
-        available[unit.places[place]] := available[unit.places[place]] + unit.changes[place];
-      END IF;
-    END LOOP;
-    FOR place IN 1 .. cardinality(unit.places) LOOP
-      IF available[unit.places[place]] < 0 AND unit.changes[place] < 0 THEN
-        short := unit.places[place];
-      END IF;
-    END LOOP;
-    IF short IS NOT NULL THEN
-      SELECT refused || jsonb_object_agg(k.key, jsonb_build_array('overdrawn', format('account %s may not be overdrawn, and would be by %s minor units',
-               (SELECT a.code FROM ledger.account AS a WHERE a.account_id = payers[short]), -available[short]))) INTO refused
-      FROM unnest(unit.keys) AS k (key) WHERE k.key <> ALL (p_known);
-      FOR place IN 1 .. cardinality(unit.places) LOOP
-        IF unit.places[place] IS NOT NULL THEN
-          available[unit.places[place]] := available[unit.places[place]] - unit.changes[place];
-        END IF;
-      END LOOP;
-    END IF;
-  END LOOP;
-  RETURN QUERY SELECT r.key, r.value ->> 0, r.value ->> 1 FROM jsonb_each(refused) AS r WHERE r.key <> ALL (p_known);
-END;
-$$;
-
 -- Which of these requests the ledger knows already, and what it answered. The content decides, not the fingerprint alone:
 -- the lines of an entry may come in another order, and older fingerprints were made by other rules.
 CREATE OR REPLACE FUNCTION ledger.known_entries(
   p_entry_key text[], p_effective_at timestamptz[], p_account text[], p_amount_minor bigint[], p_asset text[],
   p_layer ledger.layer[], p_detail ledger.line_detail[], p_corrects text[]
-) RETURNS TABLE (entry_key text, entry_id bigint, outcome text, code text, detail text) LANGUAGE sql STABLE AS $$
-  SELECT r.entry_key, e.entry_id, CASE WHEN NOT m.same THEN 'conflict' WHEN x.code IS NULL THEN 'replayed' ELSE 'refused' END,
-         CASE WHEN m.same THEN x.code::text ELSE 'key_conflict' END,
-         CASE WHEN m.same THEN x.detail::text ELSE format('the key was used before for other content, entry id %s', e.entry_id) END
-  FROM ledger.requests(p_entry_key, p_effective_at, p_account, p_amount_minor, p_asset, p_layer, p_detail, p_corrects) AS r
-  JOIN ledger.journal_entry AS e ON e.entry_key = r.entry_key
-  LEFT JOIN ledger.refusal AS x ON x.entry_id = e.entry_id
-  CROSS JOIN LATERAL (
-    SELECT e.reverses_entry_id IS NULL AND e.effective_at = r.effective_at AND (e.request_hash = r.request_hash OR (e.line_count = r.line_count AND (
-      SELECT jsonb_agg(t.line ORDER BY t.line)
-      FROM (
-        SELECT jsonb_build_array(s.account, s.amount_minor, s.asset, coalesce(s.layer, 'posted'),
-                 to_jsonb(coalesce(s.detail, jsonb_populate_record(NULL::ledger.line_detail, '{}')))) AS line
-        FROM (SELECT unnest(p_entry_key) AS entry_key, unnest(p_account) AS account, unnest(p_amount_minor) AS amount_minor, unnest(p_asset) AS asset,
-                     unnest(p_layer) AS layer, unnest(p_detail) AS detail) AS s
-        WHERE s.entry_key = r.entry_key) AS t
-    ) = (
-      SELECT jsonb_agg(t.line ORDER BY t.line)
-      FROM (
-        SELECT jsonb_build_array(a.code, l.amount_minor, a.asset, l.layer,
-                 coalesce(to_jsonb(d) - 'entry_id' - 'line_no', to_jsonb(jsonb_populate_record(NULL::ledger.line_detail, '{}')))) AS line
-        FROM ledger.journal_line AS l
-        JOIN ledger.account AS a ON a.account_id = l.account_id
-        LEFT JOIN ledger.journal_line_detail AS d ON d.entry_id = l.entry_id AND d.line_no = l.line_no
-        WHERE l.entry_id = e.entry_id) AS t
-    ))) AND (r.corrects IS NULL) = (e.corrects_entry_id IS NULL)
-      AND (r.corrects IS NULL OR e.corrects_entry_id = (SELECT c.entry_id FROM ledger.journal_entry AS c WHERE c.entry_key = r.corrects)) AS same
-  ) AS m;
+) RETURNS TABLE (entry_key text, first_ordinal integer, entry_id bigint, outcome text, code text, detail text) LANGUAGE sql STABLE AS $$
+  WITH request AS MATERIALIZED (
+    SELECT r.entry_key, r.first_ordinal, r.effective_at, r.corrects, r.request_hash = e.request_hash AS is_same, e.entry_id, e.line_count,
+           e.reverses_entry_id IS NULL AND e.effective_at = r.effective_at AND e.corrects_entry_id IS NOT DISTINCT FROM (
+             SELECT c.entry_id FROM ledger.journal_entry AS c WHERE c.entry_key = r.corrects) AS is_alike
+    FROM ledger.requests(p_entry_key, p_effective_at, p_account, p_amount_minor, p_asset, p_layer, p_detail, p_corrects) AS r
+    JOIN ledger.journal_entry AS e ON e.entry_key = r.entry_key
+  ), sent AS (
+    SELECT q.entry_id, jsonb_agg(q.line ORDER BY q.line) AS lines
+    FROM (
+      SELECT r.entry_id, jsonb_build_array(u.account, u.amount_minor, u.asset, coalesce(u.layer, 'posted'),
+               to_jsonb(coalesce(u.detail, jsonb_populate_record(NULL::ledger.line_detail, '{}')))) AS line
+      FROM (SELECT unnest(p_entry_key) AS entry_key, unnest(p_account) AS account, unnest(p_amount_minor) AS amount_minor, unnest(p_asset) AS asset,
+                   unnest(p_layer) AS layer, unnest(p_detail) AS detail) AS u
+      JOIN request AS r ON r.entry_key = u.entry_key
+      WHERE r.is_alike AND NOT r.is_same AND r.line_count > 0) AS q
+    GROUP BY q.entry_id
+  ), held AS (
+    SELECT s.entry_id, s.lines = jsonb_agg(h.line ORDER BY h.line) AS is_same
+    FROM sent AS s
+    CROSS JOIN LATERAL (
+      SELECT jsonb_build_array(a.code, l.amount_minor, a.asset, l.layer, coalesce((
+               SELECT to_jsonb(d) - 'entry_id' - 'line_no' FROM ledger.journal_line_detail AS d WHERE d.entry_id = l.entry_id AND d.line_no = l.line_no),
+               to_jsonb(jsonb_populate_record(NULL::ledger.line_detail, '{}')))) AS line
+      FROM ledger.journal_line AS l
+      CROSS JOIN LATERAL (SELECT x.code, x.asset FROM ledger.account AS x WHERE x.account_id = l.account_id OFFSET 0) AS a
+      WHERE l.entry_id = s.entry_id OFFSET 0
+    ) AS h
+    GROUP BY s.entry_id, s.lines
+  )
+  SELECT r.entry_key, r.first_ordinal, r.entry_id, CASE WHEN NOT m.is_same THEN 'conflict' WHEN x.code IS NULL THEN 'replayed' ELSE 'refused' END,
+         CASE WHEN m.is_same THEN x.code::text ELSE 'key_conflict' END,
+         CASE WHEN m.is_same THEN x.detail::text ELSE format('the key was used before for other content, entry id %s', r.entry_id) END
+  FROM request AS r
+  LEFT JOIN ledger.refusal AS x ON x.entry_id = r.entry_id
+  LEFT JOIN held AS h ON h.entry_id = r.entry_id
+  CROSS JOIN LATERAL (SELECT r.is_alike AND (r.is_same OR coalesce(h.is_same, false)) AS is_same) AS m;
 $$;
 
--- The exact way, taken when the quick one was refused: answers what is known, judges the rest, posts what is right and keeps
--- a refusal for every request that is not. Looks again whenever somebody else used one of the keys meanwhile.
+-- The word for what refused a request, and a sentence; from the law, key or domain that did.
+CREATE OR REPLACE FUNCTION ledger.refusal_of(p_sqlstate text, p_constraint text, p_column text, p_message text, p_account text[], p_asset text[])
+RETURNS text[] LANGUAGE sql STABLE AS $$
+  SELECT CASE
+    WHEN p_sqlstate = '23502' AND p_column = 'account_id' THEN coalesce((
+      SELECT CASE WHEN a.code IS NULL THEN ARRAY['account_unknown', format('expected an account of the chart, found %L', s.account)]
+                  ELSE ARRAY['asset_mismatch', format('account %s holds %s, found %L', a.code, a.asset, s.asset)] END
+      FROM unnest(p_account, p_asset) AS s (account, asset) LEFT JOIN ledger.account AS a ON a.code = s.account
+      WHERE a.asset IS DISTINCT FROM s.asset LIMIT 1), ARRAY['account_unknown', p_message])
+    WHEN p_constraint = 'line_count_form' THEN ARRAY['too_few_lines', 'expected at least 2 lines, found 1']
+    WHEN p_constraint = 'instant_finite' THEN ARRAY['time_invalid', 'expected a finite effective_at, found infinity']
+    WHEN p_constraint IN ('amount_not_zero', 'amount_negatable') OR p_column = 'amount_minor' THEN
+      ARRAY['amount_invalid', 'expected an amount other than 0 whose negative fits 64 bits']
+    WHEN p_sqlstate LIKE 'TL%' THEN ARRAY[CASE p_sqlstate
+      WHEN 'TL001' THEN 'unbalanced' WHEN 'TL002' THEN 'several_times' WHEN 'TL004' THEN 'overdrawn' WHEN 'TL006' THEN 'corrected_unknown'
+      WHEN 'TL010' THEN 'period_closed' ELSE replace(p_constraint, 'journal_line_', '') END, p_message]
+    ELSE ARRAY['detail_invalid', format('what is said of a line breaks %s', coalesce(nullif(p_constraint, ''), 'its type'))]
+  END;
+$$;
+
+-- Keeps a refusal under each of these keys, unless somebody has used it meanwhile.
+CREATE OR REPLACE FUNCTION ledger.keep_refusals(
+  p_entry_key text[], p_effective_at timestamptz[], p_account text[], p_amount_minor bigint[], p_asset text[],
+  p_layer ledger.layer[], p_detail ledger.line_detail[], p_corrects text[], p_keys text[], p_code text, p_sentence text
+) RETURNS void LANGUAGE sql AS $$
+  WITH claimed AS (
+    INSERT INTO ledger.journal_entry (entry_key, request_hash, effective_at, line_count)
+    SELECT r.entry_key, r.request_hash, CASE WHEN isfinite(r.effective_at) THEN r.effective_at ELSE clock_timestamp() END, 0
+    FROM ledger.requests(p_entry_key, p_effective_at, p_account, p_amount_minor, p_asset, p_layer, p_detail, p_corrects) AS r
+    WHERE r.entry_key = ANY (p_keys) ORDER BY r.entry_key COLLATE "C"
+    ON CONFLICT ON CONSTRAINT journal_entry_key_key DO NOTHING RETURNING entry_id
+  )
+  INSERT INTO ledger.refusal (entry_id, code, detail) SELECT c.entry_id, p_code, left(p_sentence, 1000) FROM claimed AS c;
+$$;
+
+-- The exact way, taken when the quick one was refused: answers what is known, posts what is right and keeps a refusal for every
+-- request that is not. What is new is tried in halves until the laws have named each wrong entry or group alone: so the laws
+-- are written once, and one wrong request in a thousand costs some twenty tries. Looks again when somebody used a key meanwhile.
 CREATE OR REPLACE FUNCTION ledger.post_judged(
   p_entry_key text[], p_effective_at timestamptz[], p_account text[], p_amount_minor bigint[], p_asset text[],
   p_layer ledger.layer[], p_detail ledger.line_detail[], p_corrects text[], p_group integer[]
 ) RETURNS TABLE (entry_key text, outcome text, entry_id bigint, code text, detail text) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
-  known record;
-  judged record;
-  posted record;
+  unit_of integer[];
+  lows integer[] := '{1}';
+  highs integer[];
+  is_stale boolean := true;
+  broken text[];
+  posted text[] := '{}';
+  post record;
+  failed text[];
 BEGIN
-  FOR attempt IN 1 .. 100 LOOP
-    SELECT coalesce(array_agg(k.entry_key), '{}') AS keys, coalesce(array_agg(k.entry_id), '{}') AS ids, coalesce(array_agg(k.outcome), '{}') AS outcomes,
-           coalesce(array_agg(coalesce(k.code, '')), '{}') AS codes, coalesce(array_agg(coalesce(k.detail, '')), '{}') AS details INTO known
-    FROM ledger.known_entries(p_entry_key, p_effective_at, p_account, p_amount_minor, p_asset, p_layer, p_detail, p_corrects) AS k;
-    SELECT coalesce(array_agg(j.entry_key), '{}') AS keys, coalesce(array_agg(j.code), '{}') AS codes, coalesce(array_agg(j.detail), '{}') AS details INTO judged
-    FROM ledger.judge_entries(p_entry_key, p_effective_at, p_account, p_amount_minor, p_asset, p_layer, p_detail, p_corrects, p_group, known.keys, known.codes) AS j;
+  -- Entries of one group are one unit; units are numbered in the order of first appearance.
+  SELECT array_agg(u.unit_no ORDER BY u.ordinal), ARRAY[max(u.unit_no)] INTO unit_of, highs
+  FROM (
+    SELECT s.ordinal, dense_rank() OVER (ORDER BY s.first_ordinal)::integer AS unit_no
+    FROM (
+      SELECT u.ordinal, min(u.ordinal) OVER (PARTITION BY coalesce('group ' || u.group_no, 'entry ' || u.entry_key)) AS first_ordinal
+      FROM (SELECT unnest(p_entry_key) AS entry_key, unnest(p_group) AS group_no, generate_subscripts(p_entry_key, 1) AS ordinal) AS u) AS s) AS u;
+  -- Whatever may be spent is locked before anything is, in id order as the law does it; alone, an entry takes its key first like any other.
+  PERFORM FROM ledger.balance AS b
+  WHERE b.account_id IN (SELECT a.account_id FROM unnest(p_account) AS s (account) JOIN ledger.account AS a ON a.code = s.account WHERE NOT a.may_overdraw)
+    AND highs[1] > 1
+  ORDER BY b.account_id FOR NO KEY UPDATE;
+
+  WHILE cardinality(lows) > 0 LOOP
+    IF is_stale AND p_group IS NOT NULL THEN
+      SELECT array_agg(DISTINCT u.entry_key) INTO broken
+      FROM (SELECT unnest(p_entry_key) AS entry_key, unnest(unit_of) AS unit_no) AS u
+      WHERE u.unit_no IN (
+        SELECT x.unit_no
+        FROM ledger.known_entries(p_entry_key, p_effective_at, p_account, p_amount_minor, p_asset, p_layer, p_detail, p_corrects) AS k
+        JOIN (SELECT unnest(p_entry_key) AS entry_key, unnest(unit_of) AS unit_no) AS x ON x.entry_key = k.entry_key
+        WHERE k.outcome <> 'replayed');
+      PERFORM ledger.keep_refusals(p_entry_key, p_effective_at, p_account, p_amount_minor, p_asset, p_layer, p_detail, p_corrects,
+                                   broken, 'group_refused', 'another entry of its group was refused');
+      is_stale := false;
+    END IF;
+    SELECT array_agg(u.entry_key) AS keys, array_agg(u.effective_at) AS times, array_agg(u.account) AS accounts, array_agg(u.amount_minor) AS amounts,
+           array_agg(u.asset) AS assets, CASE WHEN p_layer IS NOT NULL THEN array_agg(u.layer) END AS layers,
+           CASE WHEN p_detail IS NOT NULL THEN array_agg(u.detail) END AS details, CASE WHEN p_corrects IS NOT NULL THEN array_agg(u.corrects) END AS corrects
+    INTO post
+    FROM (SELECT unnest(p_entry_key) AS entry_key, unnest(p_effective_at) AS effective_at, unnest(p_account) AS account, unnest(p_amount_minor) AS amount_minor,
+                 unnest(p_asset) AS asset, unnest(p_layer) AS layer, unnest(p_detail) AS detail, unnest(p_corrects) AS corrects, unnest(unit_of) AS unit_no) AS u
+    WHERE u.unit_no BETWEEN lows[1] AND highs[1] AND NOT EXISTS (SELECT FROM ledger.journal_entry AS e WHERE e.entry_key = u.entry_key);
     BEGIN
-      SELECT coalesce(array_agg(w.entry_key), '{}') AS keys, coalesce(array_agg(w.entry_id), '{}') AS ids INTO posted
-      FROM (
-        SELECT array_agg(s.entry_key) AS keys, array_agg(s.effective_at) AS times, array_agg(s.account) AS accounts, array_agg(s.amount_minor) AS amounts,
-               array_agg(s.asset) AS assets, CASE WHEN p_layer IS NOT NULL THEN array_agg(s.layer) END AS layers,
-               CASE WHEN p_detail IS NOT NULL THEN array_agg(s.detail) END AS details, CASE WHEN p_corrects IS NOT NULL THEN array_agg(s.corrects) END AS corrects
-        FROM (SELECT unnest(p_entry_key) AS entry_key, unnest(p_effective_at) AS effective_at, unnest(p_account) AS account, unnest(p_amount_minor) AS amount_minor,
-                     unnest(p_asset) AS asset, unnest(p_layer) AS layer, unnest(p_detail) AS detail, unnest(p_corrects) AS corrects) AS s
-        WHERE s.entry_key <> ALL (known.keys || judged.keys)
-      ) AS g
-      CROSS JOIN LATERAL ledger.write_entries(g.keys, g.times, g.accounts, g.amounts, g.assets, g.layers, g.details, g.corrects) AS w
-      WHERE g.keys IS NOT NULL;
-      WITH claimed AS (
-        INSERT INTO ledger.journal_entry (entry_key, request_hash, effective_at, line_count)
-        SELECT r.entry_key, r.request_hash, CASE WHEN isfinite(r.effective_at) THEN r.effective_at ELSE clock_timestamp() END, 0
-        FROM ledger.requests(p_entry_key, p_effective_at, p_account, p_amount_minor, p_asset, p_layer, p_detail, p_corrects) AS r
-        WHERE r.entry_key = ANY (judged.keys) ORDER BY r.entry_key COLLATE "C"
-        RETURNING entry_id, entry_key
-      )
-      INSERT INTO ledger.refusal (entry_id, code, detail)
-      SELECT c.entry_id, j.code, left(j.detail, 1000) FROM claimed AS c JOIN unnest(judged.keys, judged.codes, judged.details) AS j (key, code, detail) ON j.key = c.entry_key;
-      EXIT;
-    EXCEPTION WHEN integrity_constraint_violation OR SQLSTATE 'TL003' OR SQLSTATE 'TL004' OR SQLSTATE 'TL010' THEN
-      IF attempt = 100 THEN
-        RAISE;
+      IF post.keys IS NOT NULL THEN
+        PERFORM ledger.write_entries(post.keys, post.times, post.accounts, post.amounts, post.assets, post.layers, post.details, post.corrects);
+        posted := posted || post.keys;
       END IF;
+      lows := lows[2:];
+      highs := highs[2:];
+    EXCEPTION
+      WHEN unique_violation THEN
+        is_stale := true;
+      WHEN integrity_constraint_violation OR data_exception OR SQLSTATE 'TL001' OR SQLSTATE 'TL002' OR SQLSTATE 'TL003' OR SQLSTATE 'TL004'
+           OR SQLSTATE 'TL006' OR SQLSTATE 'TL010' THEN
+        IF lows[1] < highs[1] THEN
+          lows := ARRAY[lows[1], (lows[1] + highs[1]) / 2 + 1] || lows[2:];
+          highs := ARRAY[lows[2] - 1] || highs;
+        ELSE
+          DECLARE
+            said text;
+            broken_constraint text;
+            broken_column text;
+          BEGIN
+            GET STACKED DIAGNOSTICS said = MESSAGE_TEXT, broken_constraint = CONSTRAINT_NAME, broken_column = COLUMN_NAME;
+            failed := ledger.refusal_of(SQLSTATE, broken_constraint, broken_column, said, post.accounts, post.assets);
+          END;
+          PERFORM ledger.keep_refusals(p_entry_key, p_effective_at, p_account, p_amount_minor, p_asset, p_layer, p_detail, p_corrects, post.keys, failed[1], failed[2]);
+          lows := lows[2:];
+          highs := highs[2:];
+        END IF;
     END;
   END LOOP;
   RETURN QUERY
-    SELECT k.key, coalesce(a.outcome, 'refused'), coalesce(a.entry_id, (SELECT e.entry_id FROM ledger.journal_entry AS e WHERE e.entry_key = k.key)),
-           nullif(a.code, ''), nullif(a.detail, '')
-    FROM (SELECT u.key, min(u.ordinal) AS first_ordinal FROM unnest(p_entry_key) WITH ORDINALITY AS u (key, ordinal) GROUP BY u.key) AS k
-    LEFT JOIN (
-      SELECT x.key, x.entry_id, x.outcome, x.code, x.detail FROM unnest(known.keys, known.ids, known.outcomes, known.codes, known.details) AS x (key, entry_id, outcome, code, detail)
-      UNION ALL SELECT x.key, x.entry_id, 'posted', NULL, NULL FROM unnest(posted.keys, posted.ids) AS x (key, entry_id)
-      UNION ALL SELECT x.key, NULL, 'refused', x.code, x.detail FROM unnest(judged.keys, judged.codes, judged.details) AS x (key, code, detail)
-    ) AS a ON a.key = k.key
+    SELECT k.entry_key, CASE WHEN k.entry_key = ANY (posted) THEN 'posted' ELSE k.outcome END, k.entry_id, k.code, k.detail
+    FROM ledger.known_entries(p_entry_key, p_effective_at, p_account, p_amount_minor, p_asset, p_layer, p_detail, p_corrects) AS k
     ORDER BY k.first_ordinal;
 END;
 $$;
@@ -315,20 +269,27 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan
 #variable_conflict use_column
 BEGIN
   IF p_with_balances THEN
-    RETURN QUERY
-      SELECT p.entry_key, p.outcome, p.entry_id, p.code, p.detail, (
+    -- Each answer's balances are read by a statement of their own: the one that posts goes on seeing the time before.
+    FOR entry_key, outcome, entry_id, code, detail IN
+      SELECT p.entry_key, p.outcome, p.entry_id, p.code, p.detail
+      FROM ledger.post_entries(p_entry_key, p_effective_at, p_account, p_amount_minor, p_asset, p_layer, p_detail, p_corrects, p_group) AS p
+    LOOP
+      balances := (
         SELECT jsonb_object_agg(s.account, (
           SELECT jsonb_build_object('posted', b.posted, 'pending', b.pending, 'available', b.available, 'projected', b.projected) FROM ledger.balances(s.account) AS b))
-        FROM (SELECT DISTINCT u.account FROM unnest(p_entry_key, p_account) AS u (entry_key, account) WHERE u.entry_key = p.entry_key AND p.outcome IN ('posted', 'replayed')) AS s)
-      FROM ledger.post_entries(p_entry_key, p_effective_at, p_account, p_amount_minor, p_asset, p_layer, p_detail, p_corrects, p_group) AS p;
+        FROM (SELECT DISTINCT u.account FROM unnest(p_entry_key, p_account) AS u (entry_key, account)
+              WHERE u.entry_key = post_entries.entry_key AND post_entries.outcome IN ('posted', 'replayed')) AS s);
+      RETURN NEXT;
+    END LOOP;
     RETURN;
   END IF;
   BEGIN
-    IF p_corrects IS NULL AND p_entry_key[1] = ALL (p_entry_key) AND p_effective_at[1] = ALL (p_effective_at) AND p_entry_key[1] NOT LIKE 'reversal:%' THEN
+    IF p_corrects IS NULL AND p_entry_key[1] = ALL (p_entry_key) AND p_effective_at[1] = ALL (p_effective_at) AND p_entry_key[1] NOT LIKE 'reversal:%'
+       AND cardinality(p_entry_key) = cardinality(p_effective_at) AND current_setting('transaction_isolation') = 'read committed' THEN
       -- One entry: what write_entries does, without sets of sets, at two thirds of its cost.
       WITH header AS (
         INSERT INTO ledger.journal_entry (entry_key, request_hash, effective_at, line_count)
-        VALUES (p_entry_key[1], ledger.request_hash(p_effective_at[1], p_account, p_amount_minor, p_asset, p_layer, p_detail),
+        VALUES (p_entry_key[1], ledger.request_hash(p_effective_at[1], p_account, p_amount_minor, p_asset, p_layer, p_detail, NULL),
                 p_effective_at[1], cardinality(p_entry_key))
         RETURNING entry_id
       ), line AS (
