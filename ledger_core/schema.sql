@@ -201,10 +201,11 @@ CREATE TABLE ledger.balance_span (
   CONSTRAINT balance_span_pkey PRIMARY KEY (account_id, is_day, starts_at)
 ) WITH (fillfactor = 70);
 
--- How far the folder has looked for accounts with new lines: one row.
+-- How far the folder has looked for accounts with new lines, and how far for those with only a few: one row.
 CREATE TABLE ledger.fold_mark (
-  is_only boolean     NOT NULL DEFAULT true,
-  snap    pg_snapshot NOT NULL DEFAULT '1:1:',
+  is_only       boolean     NOT NULL DEFAULT true,
+  snap          pg_snapshot NOT NULL DEFAULT '1:1:',
+  thorough_snap pg_snapshot NOT NULL DEFAULT '1:1:',
   CONSTRAINT fold_mark_pkey PRIMARY KEY (is_only),
   CONSTRAINT fold_mark_single CHECK (is_only)
 );

@@ -121,7 +121,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 $$;
 
 -- Takes the tail of every account that has at least `p_lines` lines in it into its sums; returns how many accounts it did.
--- Only accounts with new lines since the last call are looked at; 1 folds everything that is new to it.
+-- Only accounts with new lines since the last such call are looked at: 1 takes what the others left, too.
 CREATE OR REPLACE FUNCTION ledger.fold(p_lines integer DEFAULT 64) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 DECLARE
@@ -135,7 +135,7 @@ BEGIN
     RAISE EXCEPTION 'fold: expected a READ COMMITTED transaction that posts nothing, found another'
       USING ERRCODE = 'TL007', HINT = 'a transaction''s own id counts as seen in its snapshots';
   END IF;
-  SELECT m.snap INTO mark FROM ledger.fold_mark AS m FOR NO KEY UPDATE;
+  SELECT CASE WHEN p_lines <= 1 THEN m.thorough_snap ELSE m.snap END INTO mark FROM ledger.fold_mark AS m FOR NO KEY UPDATE;
   SELECT ledger.seen_snapshot(), array_agg(t.account_id ORDER BY t.account_id) INTO now_seen, due
   FROM (
     SELECT DISTINCT l.account_id
@@ -149,7 +149,7 @@ BEGIN
       SELECT FROM ledger.journal_line AS l
       WHERE l.account_id = t.account_id AND l.xid >= pg_snapshot_xmin(coalesce(b.snap, '1:1:')) AND NOT pg_visible_in_snapshot(l.xid, coalesce(b.snap, '1:1:'))
       LIMIT p_lines) AS c);
-  UPDATE ledger.fold_mark AS m SET snap = now_seen;
+  UPDATE ledger.fold_mark AS m SET snap = now_seen, thorough_snap = CASE WHEN p_lines <= 1 THEN now_seen ELSE m.thorough_snap END;
   IF due IS NULL THEN
     RETURN 0;
   END IF;
@@ -196,7 +196,7 @@ CREATE OR REPLACE FUNCTION ledger.rebuild_balances() RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   LOCK TABLE ledger.journal_line IN SHARE MODE;
-  UPDATE ledger.fold_mark SET snap = '1:1:';  -- first: a folder holds it while it waits for the balances
+  UPDATE ledger.fold_mark SET snap = '1:1:', thorough_snap = '1:1:';  -- first: a folder holds it while it waits for the balances
   TRUNCATE ledger.balance, ledger.balance_span;
   INSERT INTO ledger.balance (account_id, spent)
   SELECT a.account_id, coalesce(sum(abs(l.amount_minor)), 0)
