@@ -30,9 +30,10 @@ _SQL: Final = queries(Path(__file__).with_suffix(".sql"))
 _TEXTS: Final = ("kind", "description", "counterparty", *REFERENCE_COLUMNS)
 _DETAILS: Final = (*_TEXTS, "fx_rate", "fx_asset", "fx_amount_minor", "metadata")
 
-# An opening row per account, then one row per line, ordered by account, effective_at and entry. debit_minor and
-# credit_minor: minor units, one of the two; amount: signed, debit positive, with the asset's decimals; balance: after
-# this row, likewise. effective_at: UTC, on an opening row the beginning of the first day asked for.
+# Rows end by CR LF, as RFC 4180 says. An opening row per account, then one row per line, ordered by account,
+# effective_at and entry. debit_minor, credit_minor: minor units, one of the two; amount: signed, debit positive, with
+# the asset's decimals; balance: after this row, likewise. effective_at: UTC, on an opening row the beginning of the
+# first day asked for.
 LINE_COLUMNS: Final = (
     *(
         "row",
@@ -173,7 +174,7 @@ class _Book:
 
 
 def _write_csv(book: _Book, out: TextIO) -> None:
-    writer = csv.writer(out, lineterminator="\n")
+    writer = csv.writer(out)
     writer.writerow(LINE_COLUMNS)
     from_day = book.wanted["from_day"]
     for account, lines in _per_account(book, book.lines(by_account=True), 1):
@@ -195,7 +196,7 @@ def _write_csv(book: _Book, out: TextIO) -> None:
 
 
 def _write_days(book: _Book, out: TextIO) -> None:
-    writer = csv.writer(out, lineterminator="\n")
+    writer = csv.writer(out)
     writer.writerow(DAY_COLUMNS)
     for account, days in _per_account(book, book.days(), 0):
         closing_minor = account.opening_minor

@@ -79,6 +79,8 @@ def why_not(item: pytest.Item) -> str | None:
     """Why a test cannot run here, if it cannot. In CI corpora that are absent are a failure, not a reason."""
     if "corpora" in getattr(item, "fixturenames", ()) and not CORPORA.is_dir() and not IN_CI:
         return f"real files expected in {CORPORA}; set TIEOUT_CORPORA"
+    if "hledger" in getattr(item, "fixturenames", ()) and shutil.which("hledger") is None:
+        return "needs hledger; on Debian: apt install hledger"
     if item.get_closest_marker("root") and not may_become_others():
         return "needs root, and a checkout that other users may enter"
     return None

@@ -28,7 +28,13 @@ class Snapshot(click.ParamType[str]):
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """The same text, when it can be a snapshot."""
-        if not re.fullmatch(r"[0-9]{1,19}:[0-9]{1,19}:([0-9]{1,19}(,[0-9]{1,19})*)?", str(value)):
+        parts = re.fullmatch(r"(\d{1,18}):(\d{1,18}):((?:\d{1,18}(?:,\d{1,18})*)?)", str(value), re.ASCII)
+        first, end, *running = map(int, re.findall(r"\d+", parts[0])) if parts else (0, 0)
+        if (
+            not 0 < first <= end
+            or sorted(running) != running
+            or any(not first <= xid < end for xid in running)
+        ):
             self.fail(
                 f"expected one as an earlier export names it, such as 812:815:813, found {value}", param, ctx
             )
