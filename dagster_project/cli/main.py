@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from dagster_project.cli import ledger_export, ledger_feed, ledger_life, ledger_proof
 from dagster_project.cli.bench import bench
 from dagster_project.cli.ledger import ledger
 from dagster_project.cli.output import Context, json_option, pass_context, say
@@ -84,6 +85,18 @@ def check_sources(context: Context, file: Path | None, as_json: bool) -> None:
     say({"file": str(path), "sources": ids}, f"{path}: good; sources {', '.join(ids)}.", as_json=as_json)
 
 
+for command in (
+    ledger_proof.verify,
+    ledger_proof.close_period,
+    ledger_proof.seal,
+    ledger_export.export,
+    ledger_export.find,
+    ledger_life.transaction,
+    ledger_feed.feed,
+    ledger_feed.work,
+    ledger_feed.publish,
+):
+    ledger.add_command(command)
 for command in (
     ledger,
     ingest,
