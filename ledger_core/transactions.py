@@ -77,6 +77,7 @@ class EventLine:
     layer: str
     amount_minor: int
     asset: str
+    exponent: int
     kind: str | None
 
 

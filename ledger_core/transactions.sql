@@ -26,8 +26,9 @@ FROM ledger.transaction_event_v1 AS v WHERE v.transaction_key = %(transaction_ke
 
 -- name: lines
 -- The entry of each step and, where a settlement gave back the rest of its hold, that entry too.
-SELECT v.event_no, l.entry_key, l.line_no, l.effective_at, l.account, l.layer, l.amount_minor, l.asset, l.kind
+SELECT v.event_no, l.entry_key, l.line_no, l.effective_at, l.account, l.layer, l.amount_minor, l.asset, s.exponent, l.kind
 FROM ledger.transaction_event_v1 AS v
 JOIN ledger.journal_line_v1 AS l
   ON l.entry_key IN (v.entry_key, CASE WHEN v.state = 'settled' AND v.previous_state <> 'initiated' THEN v.event_key || ':release' END)
+JOIN ledger.asset_v1 AS s ON s.asset = l.asset
 WHERE v.transaction_key = %(transaction_key)s ORDER BY v.event_no, l.entry_key, l.line_no;
