@@ -1,10 +1,12 @@
 """A project of the test's own: real settings, a real database, the demo's sources, and an invented world to feed it."""
 
+import contextlib
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from dagster_project.pipeline import Project, initialise, packaged_sources
@@ -12,6 +14,7 @@ from dagster_project.settings import read_settings
 from fixtures.world import simulate
 from ledger_core.chart import load_accounts
 from ledger_core.posting import load_entries
+from tests.ledger_core.books import open_chart
 
 MONDAY = date(2026, 11, 9)
 TUESDAY = date(2026, 11, 10)
@@ -52,3 +55,11 @@ def arrive(project: Project, world: Path) -> Callable[..., None]:
                     shutil.copyfile(path, project.settings.landing / source.id / path.name)
 
     return come
+
+
+@pytest.fixture
+def books(database_url: str) -> Iterator[psycopg.Connection]:
+    """A connection in autocommit to a database with the small chart of the ledger's tests."""
+    with contextlib.closing(psycopg.connect(database_url, autocommit=True)) as connection:
+        open_chart(connection)
+        yield connection

@@ -18,7 +18,7 @@ import pytest
 from dagster_project.ledger_worker import LONGEST_PAUSE_SECONDS, Worker, work, work_once
 from ledger_core import feed
 from ledger_core.posting import EntryLine, EntryRequest, post
-from tests.ledger_core.books import BANK, NOON, SALES, WALLET, open_chart
+from tests.ledger_core.books import BANK, NOON, SALES, WALLET
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 WRONG_SUMS = """
@@ -30,14 +30,6 @@ CROSS JOIN LATERAL (
   WHERE l.account = a.account AND l.layer = 'posted') AS s
 WHERE b.posted <> s.total
 """
-
-
-@pytest.fixture
-def books(database_url: str) -> Iterator[psycopg.Connection]:
-    """A connection in autocommit to a database with the chart."""
-    with contextlib.closing(psycopg.connect(database_url, autocommit=True)) as connection:
-        open_chart(connection)
-        yield connection
 
 
 @pytest.fixture
