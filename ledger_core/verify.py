@@ -1,4 +1,4 @@
-"""Derive every law and projection of the ledger again from its journal, each with a name: the alarm for what got past the triggers.
+"""Derive every law and projection again from the journal, each with a name: the alarm for what got past the triggers.
 
 Law: a check that could not run says `not_run`, never `ok`. Needs no lock and stops no writer; repairs nothing.
 """

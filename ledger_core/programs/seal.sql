@@ -61,7 +61,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
   last record;
-  found record;
+  made record;
   until_at timestamptz;
   unnumbered text;
 BEGIN
@@ -77,9 +77,9 @@ BEGIN
     RAISE EXCEPTION 'seal: the feed has not numbered entry %', quote_literal(unnumbered) USING ERRCODE = 'TL010', HINT = 'run the relay first, in a transaction of its own';
   END IF;
   SELECT s.ends_at, s.seal INTO last FROM ledger.period_seal AS s ORDER BY s.ends_at DESC LIMIT 1;
-  FOR found IN SELECT r.ends_at, r.entry_count, r.root FROM ledger.period_roots(coalesce(last.ends_at, '-infinity'), until_at) AS r ORDER BY r.ends_at LOOP
+  FOR made IN SELECT r.ends_at, r.entry_count, r.root FROM ledger.period_roots(coalesce(last.ends_at, '-infinity'), until_at) AS r ORDER BY r.ends_at LOOP
     INSERT INTO ledger.period_seal AS s (ends_at, format_version, entry_count, root, seal)
-    VALUES (found.ends_at, 1, found.entry_count, found.root, ledger.seal_of(last.seal, found.ends_at, 1::smallint, found.entry_count, found.root))
+    VALUES (made.ends_at, 1, made.entry_count, made.root, ledger.seal_of(last.seal, made.ends_at, 1::smallint, made.entry_count, made.root))
     RETURNING s.ends_at, s.seal INTO last;
     RETURN QUERY SELECT s.ends_at, s.format_version, s.entry_count, s.root::bytea, s.seal::bytea FROM ledger.period_seal AS s WHERE s.ends_at = last.ends_at;
   END LOOP;

@@ -3,7 +3,7 @@
 -- in key order, in parts that run side by side, with the same small memory however many there are.
 
 -- Entries of an id range: their lines, accounts, refusals, details, places in the feed and periods.
--- `p_class`: by account id, a number for its asset and entity, 0 where no lines belong.
+-- `p_class`: by account id, a number for its asset and entity, negative where no lines belong.
 CREATE OR REPLACE FUNCTION ledger.entry_faults(
   p_from bigint, p_before bigint, p_class integer[], p_fed pg_snapshot, p_closed_at timestamptz[], p_ends_at timestamptz[]
 ) RETURNS TABLE (code text, place bigint, fault text)
@@ -17,7 +17,7 @@ BEGIN
              -- One class of asset, entity and layer is the usual case; only where there are several is it looked at again.
              g.total IS NULL OR (g.total = 0 AND (g.first_class = g.last_class OR NOT EXISTS (
                SELECT FROM ledger.journal_line AS l WHERE l.entry_id = g.entry_id
-               GROUP BY p_class[l.account_id], l.layer = 'posted', l.layer = 'planned' HAVING sum(l.amount_minor) <> 0))) AS is_even,
+               GROUP BY abs(p_class[l.account_id]), l.layer = 'posted', l.layer = 'planned' HAVING sum(l.amount_minor) <> 0))) AS is_even,
              g.line_total = g.line_count AND g.fitting = g.line_count AS is_complete,
              g.line_total = 0 OR g.first_class >= 4 AS is_placed
       FROM (
@@ -236,7 +236,7 @@ BEGIN
   IF p_pass = 'entries' THEN
     SELECT array_agg(coalesce(a.class, 0) ORDER BY i.id) INTO class
     FROM generate_series(1, (SELECT max(x.account_id) FROM ledger.account AS x)) AS i (id)
-    LEFT JOIN (SELECT x.account_id, dense_rank() OVER (ORDER BY x.asset, x.entity) AS class FROM ledger.account AS x WHERE x.is_leaf) AS a ON a.account_id = i.id;
+    LEFT JOIN (SELECT x.account_id, dense_rank() OVER (ORDER BY x.asset, x.entity) * CASE WHEN x.is_leaf THEN 1 ELSE -1 END AS class FROM ledger.account AS x) AS a ON a.account_id = i.id;
     SELECT b.snap INTO fed FROM ledger.feed_batch AS b ORDER BY b.last_position DESC LIMIT 1;
     SELECT array_agg(p.recorded_at ORDER BY p.ends_at), array_agg(p.ends_at::timestamptz ORDER BY p.ends_at) INTO closed_at, ends_at FROM ledger.period AS p;
     SELECT ARRAY[-9223372036854775808, r.first + r.size, r.first + 2 * r.size, r.first + 3 * r.size, 9223372036854775807] INTO cut
