@@ -122,7 +122,7 @@ CREATE OR REPLACE FUNCTION ledger.known_entries(
   FROM request AS r
   LEFT JOIN ledger.refusal AS x ON x.entry_id = r.entry_id
   LEFT JOIN held AS h ON h.entry_id = r.entry_id
-  CROSS JOIN LATERAL (SELECT r.is_alike AND (r.is_same OR coalesce(h.is_same, false)) AS is_same) AS m;
+  CROSS JOIN LATERAL (SELECT r.is_same OR coalesce(h.is_same, false) AS is_same) AS m;
 $$;
 
 -- The word for what refused a request, and a sentence; from the law, key or domain that did.
