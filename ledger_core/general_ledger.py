@@ -11,10 +11,11 @@ from __future__ import annotations
 import csv
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from functools import partial
 from itertools import chain, groupby
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TextIO
@@ -22,7 +23,7 @@ from typing import Any, Final, NamedTuple, TextIO
 import psycopg
 
 from ledger_core.errors import AccountError, OutOfRangeError, RequestError, StoreError
-from ledger_core.plain_text import ELSEWHERE, Account, Beancount, Dialect, Hledger, Posting
+from ledger_core.plain_text import ELSEWHERE, Account, Beancount, Hledger, Posting
 from ledger_core.read_port import REFERENCE_COLUMNS
 from ledger_core.sql import queries, translated_errors
 
@@ -35,24 +36,14 @@ _DETAILS: Final = (*_TEXTS, "fx_rate", "fx_asset", "fx_amount_minor", "metadata"
 # the asset's decimals; balance: after this row, likewise. effective_at: UTC, on an opening row the beginning of the
 # first day asked for.
 LINE_COLUMNS: Final = (
-    *(
-        "row",
-        "account",
-        "entity",
-        "asset",
-        "effective_at",
-        "balance_minor",
-        "balance",
-        "entry_key",
-        "line_no",
-    ),
-    *("debit_minor", "credit_minor", "amount", "reverses_entry_key", "corrects_entry_key", *_DETAILS),
-)
+    "row", "account", "entity", "asset", "effective_at", "balance_minor", "balance", "entry_key", "line_no",
+    "debit_minor", "credit_minor", "amount", "reverses_entry_key", "corrects_entry_key", *_DETAILS,
+)  # fmt: skip
 # One row per account and UTC day with lines; an account without lines has one row without a day.
 DAY_COLUMNS: Final = (
-    *("account", "entity", "asset", "day", "opening_minor", "debit_minor", "credit_minor", "closing_minor"),
-    *("opening", "debit", "credit", "closing"),
-)
+    "account", "entity", "asset", "day", "opening_minor", "debit_minor", "credit_minor", "closing_minor",
+    "opening", "debit", "credit", "closing",
+)  # fmt: skip
 
 
 class Form(StrEnum):
@@ -224,7 +215,7 @@ def _defused(text: str | None) -> str | None:
     return f"'{text}" if text and re.match(r"\s*[=+\-@＝＋－＠]", text) else text
 
 
-def _write_journal(book: _Book, out: TextIO, dialect: Dialect) -> None:
+def _write_journal(book: _Book, out: TextIO, dialect: Beancount | Hledger) -> None:
     """In order of time: the head, opening balances as an entry, the entries, closing balances as assertions."""
     accounts = book.accounts.values()
     from_day, to_day = book.wanted["from_day"], book.wanted["to_day"]
@@ -275,17 +266,9 @@ def _journal_day(text: str) -> str:
     return day
 
 
-def _write_beancount(book: _Book, out: TextIO) -> None:
-    _write_journal(book, out, Beancount())
-
-
-def _write_hledger(book: _Book, out: TextIO) -> None:
-    _write_journal(book, out, Hledger())
-
-
-_WRITERS: Final = {
+_WRITERS: Final[dict[Form, Callable[[_Book, TextIO], None]]] = {
     Form.CSV: _write_csv,
     Form.CSV_BY_DAY: _write_days,
-    Form.BEANCOUNT: _write_beancount,
-    Form.HLEDGER: _write_hledger,
+    Form.BEANCOUNT: partial(_write_journal, dialect=Beancount()),
+    Form.HLEDGER: partial(_write_journal, dialect=Hledger()),
 }

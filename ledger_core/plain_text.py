@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 from urllib.parse import quote
 
 from ledger_core.money import format_minor
@@ -78,21 +78,6 @@ class Posting(NamedTuple):
     amount: str
     asset: str
     details: Sequence[tuple[str, str]] = ()
-
-
-class Dialect(Protocol):
-    """A way to write a journal."""
-
-    def head(self, day: str, assets: Mapping[str, int], accounts: Iterable[Account]) -> Iterator[str]:
-        """Assets with their exponents and accounts, declared as of a day."""
-
-    def entry(
-        self, day: str, payee: str, narration: str, said: Mapping[str, str], postings: Iterable[Posting]
-    ) -> Iterator[str]:
-        """One entry, with what is said of it."""
-
-    def closing(self, day: str, balances: Iterable[Posting]) -> Iterator[str]:
-        """Balances at the end of a day, as assertions."""
 
 
 class Beancount:

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import tracemalloc
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -252,9 +252,49 @@ def test_an_asset_s_name_in_beancount_is_legal_and_its_own(assets: list[str]) ->
     assert len({entry.currency for entry in entries}) == len(assets)
 
 
-@settings(max_examples=12, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
-@given(book=books(), part=st.integers(0, 20), days=st.tuples(st.integers(0, 45), st.integers(0, 45)))
-def test_beancount_and_hledger_find_the_ledger_s_own_balances_in_random_books(
+random_books = given(
+    book=books(), part=st.integers(0, 20), days=st.tuples(st.integers(0, 45), st.integers(0, 45))
+)
+some = settings(max_examples=10, suppress_health_check=[*HealthCheck])
+
+
+@contextlib.contextmanager
+def kept(make: MakeDatabase, template: str, book: RandomBook) -> Iterator[Connection]:
+    with make(template) as url, contextlib.closing(psycopg.connect(url)) as connection:
+        write_book(connection, book)
+        yield connection
+
+
+def part_of(book: RandomBook, part: int, days: tuple[int, int]) -> dict[str, Any]:
+    """Bounds of an export: some account or summary path, and some days."""
+    from_day, to_day = (FIRST_DAY + timedelta(days=day) for day in sorted(days))
+    prefix = book.accounts[part % len(book.accounts)][0].split(":")[0]
+    return {"account": prefix, "from_day": from_day, "to_day": to_day}
+
+
+@some
+@random_books
+def test_beancount_and_csv_show_the_ledger_s_own_balances_in_random_books(
+    make_database: MakeDatabase, template: str, *, book: RandomBook, part: int, days: tuple[int, int]
+) -> None:
+    with kept(make_database, template, book) as connection:
+        expected = posted_balances(connection)
+        whole = written(connection, Form.BEANCOUNT)
+        assert beancount_balances(whole) == expected
+        assert said_in(whole) == said_in_the_ledger(connection)
+        assert csv_balances(written(connection, Form.CSV)) == expected
+
+        bounds = part_of(book, part, days)
+        expected = posted_balances(connection, bounds["account"], bounds["to_day"])
+        assert beancount_balances(written(connection, Form.BEANCOUNT, **bounds)) == expected
+        assert csv_balances(written(connection, Form.CSV, **bounds)) == expected
+        by_day = csv.DictReader(io.StringIO(written(connection, Form.CSV_BY_DAY, **bounds), newline=""))
+        assert {row["account"]: Decimal(row["closing"]) for row in by_day} == expected
+
+
+@some
+@random_books
+def test_hledger_shows_the_ledger_s_own_balances_in_random_books(
     make_database: MakeDatabase,
     template: str,
     hledger: str,
@@ -263,29 +303,13 @@ def test_beancount_and_hledger_find_the_ledger_s_own_balances_in_random_books(
     part: int,
     days: tuple[int, int],
 ) -> None:
-    with make_database(template) as url, contextlib.closing(psycopg.connect(url)) as connection:
-        write_book(connection, book)
+    with kept(make_database, template, book) as connection:
         name_of = names(connection)
         assert len(set(name_of.values())) == len(name_of)
-        expected = posted_balances(connection)
-
-        whole = written(connection, Form.BEANCOUNT)
-        assert beancount_balances(whole) == expected
-        of_hledger = hledger_balances(hledger, written(connection, Form.HLEDGER))
-        assert of_hledger == {name_of[code]: amount for code, amount in expected.items()}
-        assert said_in(whole) == said_in_the_ledger(connection)
-        assert csv_balances(written(connection, Form.CSV)) == expected
-
-        prefix = book.accounts[part % len(book.accounts)][0].split(":")[0]
-        from_day, to_day = (FIRST_DAY + timedelta(days=day) for day in sorted(days))
-        bounds: dict[str, Any] = {"account": prefix, "from_day": from_day, "to_day": to_day}
-        expected = posted_balances(connection, prefix, to_day)
-        assert beancount_balances(written(connection, Form.BEANCOUNT, **bounds)) == expected
-        of_hledger = hledger_balances(hledger, written(connection, Form.HLEDGER, **bounds))
-        assert of_hledger == {name_of[code]: amount for code, amount in expected.items()}
-        assert csv_balances(written(connection, Form.CSV, **bounds)) == expected
-        by_day = list(csv.DictReader(io.StringIO(written(connection, Form.CSV_BY_DAY, **bounds), newline="")))
-        assert {row["account"]: Decimal(row["closing"]) for row in by_day} == expected
+        for bounds in ({}, part_of(book, part, days)):
+            expected = posted_balances(connection, bounds.get("account", ""), bounds.get("to_day"))
+            found = hledger_balances(hledger, written(connection, Form.HLEDGER, **bounds))
+            assert found == {name_of[code]: amount for code, amount in expected.items()}
 
 
 def said_in(text: str) -> list[tuple[str, list[tuple[str, ...]]]]:
