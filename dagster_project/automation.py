@@ -1,20 +1,27 @@
-"""When things run: a job and a schedule for each source, a sensor on each landing folder, an alert for a failed run.
+"""When things run: a job and a schedule for each source, a sensor on each landing folder and one on the ledger's feed,
+an alert for a failed run.
 
 Law: the schedule is the promise, the sensor an early start; both are safe to repeat. Before the hour of the schedule a
 sensor only takes files in, since a day that is judged before its files are due would report them missing; after it, a
-late file has its day reconciled at once. Statuses are RUNNING by default: whoever serves this wants it to run.
+late file has its day reconciled at once. New entries start no run, since every day that is run reads the journal as it
+then is; they are observed, with the days and accounts they changed. Statuses are RUNNING by default: whoever serves
+this wants it to run.
 """
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import dagster as dg
 
+from dagster_project.assets.ledger import JOURNAL
 from dagster_project.assets.source import DeliveryConfig, key_of
+from dagster_project.metadata import of_feed
 from dagster_project.pipeline import FileState, Project, date_in_name, landed, tell_failed_run
+from ledger_core import feed
 from reconciliation.classification import BusinessCalendar
 from reconciliation.sources import Source, Sources
 
@@ -23,6 +30,8 @@ LEDGER_DAY = "ledger_day"
 LEDGER_HOUR = "15 5 * * *"  # UTC; before the first source of the demo
 LONGEST_CLOSURE_DAYS = 60
 SENSOR_SECONDS = 20
+EVENTS_PER_READ = 2_000
+EVENTS_PER_TICK = 50_000  # some seconds of a tick's minute; the rest comes with the next
 RETRY_TAG = "dagster/retry_number"
 PARTITION_TAG = "dagster/partition"
 SOURCE_TAG = "recon/source"
@@ -62,8 +71,8 @@ def schedules(sources: Sources, all_jobs: Mapping[str, Job]) -> Sequence[dg.Sche
 
 
 def sensors(sources: Sources, all_jobs: Mapping[str, Job]) -> Sequence[dg.SensorDefinition]:
-    """One for each landing folder, and one that tells of failed runs."""
-    return [failed_runs, *(_landing_sensor(source, all_jobs) for source in sources.sources)]
+    """One for each landing folder, one for the ledger's feed, and one that tells of failed runs."""
+    return [failed_runs, ledger_feed, *(_landing_sensor(source, all_jobs) for source in sources.sources)]
 
 
 def business_day_before(calendar: BusinessCalendar, day: date) -> date:
@@ -125,6 +134,37 @@ def failed_runs(context: dg.RunFailureSensorContext, project: dg.ResourceParam[P
         source_id=run.tags.get(SOURCE_TAG, "all"),
         day=date.fromisoformat(day) if day else None,
     )
+
+
+@dg.sensor(
+    name="ledger_feed",
+    description="Entries posted since the last look are observed on the journal: how many, which days and accounts.",
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=SENSOR_SECONDS,
+)
+def ledger_feed(context: dg.SensorEvaluationContext, project: dg.ResourceParam[Project]) -> dg.SensorResult:
+    """Observe what is new in the feed; the cursor is the position up to which it was seen."""
+    with project.database.session("tieout_poster") as connection:
+        newest = feed.relay(connection)  # nothing may be running that does it
+    seen = int(context.cursor or 0)
+    after = seen if seen <= newest else 0  # further than the feed: this is another ledger
+    last = min(newest, after + EVENTS_PER_TICK)
+    if last == after:
+        return dg.SensorResult(skip_reason="Nothing new was posted.", cursor=str(last))
+    lines, days, accounts = 0, Counter[str](), Counter[str]()
+    with project.database.session("tieout_ledger_reader") as connection:
+        for position in range(after, last, EVENTS_PER_READ):
+            for event in feed.read(connection, position, min(EVENTS_PER_READ, last - position)):
+                body = event.body
+                days[body["effective_at"][: len("2026-11-20")]] += 1
+                lines += len(body["lines"])
+                accounts.update({line["account"] for line in body["lines"]})
+    observed = dg.AssetObservation(
+        JOURNAL,
+        description=f"{last - after:,} entries posted, up to position {last:,}.",
+        metadata=of_feed(after + 1, last, lines, days, accounts),
+    )
+    return dg.SensorResult(asset_events=[observed], cursor=str(last))
 
 
 def _job(name: str, selection: dg.AssetSelection, source_id: str, description: str) -> Job:

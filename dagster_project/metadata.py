@@ -20,6 +20,7 @@ from reconciliation.intake.delivery import DeliveryOutcome
 from reconciliation.sources import Source
 
 Metadata = dict[str, Any]
+SHOWN_ACCOUNTS = 20
 
 
 def plain(value: Any) -> bool | int | float | str | None:
@@ -118,6 +119,22 @@ def of_statement(day: SourceDay) -> Metadata:
         "Lines genuine": sum(proof.genuine_count for proof in day.proofs),
         **_plotted("Unexplained", unexplained),
         "Unexplained": _amounts(unexplained),
+    }
+
+
+def of_feed(
+    first: int, last: int, lines: int, days: Mapping[str, int], accounts: Mapping[str, int]
+) -> Metadata:
+    """What was posted at some positions of the feed: entries by UTC day of effect, and the accounts most written to."""
+    most = sorted(accounts.items(), key=lambda pair: (-pair[1], pair[0]))
+    return {
+        "Entries": last - first + 1,
+        "Lines": lines,
+        "First position": first,
+        "Newest position": last,
+        "Days": table(["day (UTC)", "entries"], sorted(days.items())),
+        "Accounts": table(["account", "entries"], most[:SHOWN_ACCOUNTS]),
+        "Accounts in all": len(accounts),
     }
 
 

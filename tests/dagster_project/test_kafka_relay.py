@@ -153,7 +153,8 @@ def test_a_kill_between_the_broker_and_the_acknowledgement_sends_again_and_loses
             finally:
                 process.kill()
         # What it had asked the server for goes with it, as when the machine of the relay is gone.
-        books.execute(f"SELECT pg_terminate_backend(pid) FROM ({WAITING}) AS w")
+        for (process_id,) in books.execute(WAITING).fetchall():
+            books.execute("SELECT pg_terminate_backend(%s)", (process_id,))
         wait_for(lambda: not waiting(books))
     assert process.returncode == -9
     assert feed.acknowledged(books, consumer_name(TOPIC)) == 0

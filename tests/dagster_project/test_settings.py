@@ -39,6 +39,15 @@ def test_paths_may_be_relative_and_an_empty_variable_counts_as_unset(tmp_path: P
     assert settings.database_url is None
 
 
+def test_where_the_feed_goes_is_said_by_settings_and_the_topic_has_a_name_of_its_own(tmp_path: Path) -> None:
+    nowhere = read_settings({}, tmp_path)
+    assert (nowhere.kafka_servers, nowhere.kafka_topic, nowhere.kafka_file) == (None, "tieout.journal", None)
+    given = {"TIEOUT_KAFKA_SERVERS": "one:9092", "TIEOUT_KAFKA_TOPIC": "books", "TIEOUT_KAFKA_FILE": "client"}
+    somewhere = read_settings(given, tmp_path)
+    assert (somewhere.kafka_servers, somewhere.kafka_topic) == ("one:9092", "books")
+    assert somewhere.kafka_file == tmp_path / "client"
+
+
 def test_a_mistyped_setting_is_refused_with_the_name_that_was_meant(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="found TIEOUT_DATABSE_URL; did you mean TIEOUT_DATABASE_URL"):
         read_settings({"TIEOUT_DATABSE_URL": "postgresql://"}, tmp_path)
