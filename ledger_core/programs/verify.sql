@@ -217,7 +217,8 @@ CREATE OR REPLACE FUNCTION ledger.structure_faults() RETURNS TABLE (code text, p
     UNION ALL
     SELECT 'feed batch', b.last_position FROM ledger.feed_batch AS b WHERE pg_snapshot_xmax(b.snap) > pg_snapshot_xmax(pg_current_snapshot())
     UNION ALL
-    SELECT 'fold mark', 1 FROM ledger.fold_mark AS m WHERE pg_snapshot_xmax(m.snap) > pg_snapshot_xmax(pg_current_snapshot())
+    SELECT 'fold mark', 1 FROM ledger.fold_mark AS m
+    WHERE greatest(pg_snapshot_xmax(m.snap), pg_snapshot_xmax(m.thorough_snap)) > pg_snapshot_xmax(pg_current_snapshot())
   ) AS x;
 $$;
 
