@@ -31,7 +31,7 @@ CREATE OR REPLACE FUNCTION ledger.move_transaction(
   p_account text[] DEFAULT NULL, p_amount_minor bigint[] DEFAULT NULL, p_asset text[] DEFAULT NULL, p_detail ledger.line_detail[] DEFAULT NULL,
   p_reason text DEFAULT NULL, p_expires_at timestamptz DEFAULT NULL, p_quote_key text DEFAULT NULL, p_kind text DEFAULT NULL, p_metadata jsonb DEFAULT NULL
 ) RETURNS TABLE (outcome text, state text, event_no integer, entry_id bigint, code text, detail text)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
   sent_hash bytea := sha256(convert_to(jsonb_build_array('tieout-event-1', p_transaction_key, p_state, p_authoriser, p_effective_at, p_account, p_amount_minor,
@@ -43,6 +43,12 @@ DECLARE
   held record;
   found_id bigint;
   due_at timestamptz;
+  accounts text[];
+  amounts bigint[];
+  assets text[];
+  layers ledger.layer[];
+  details ledger.line_detail[];
+  times timestamptz[];
   problem text := CASE
     WHEN length(p_transaction_key) BETWEEN 1 AND 200 IS NOT TRUE THEN 'its key must have 1 to 200 characters'
     WHEN length(p_event_key) BETWEEN 1 AND 240 IS NOT TRUE OR p_event_key LIKE 'reversal:%' THEN 'the key of a step must have 1 to 240 characters and not start with reversal:'
@@ -117,10 +123,21 @@ BEGIN
     SELECT r.outcome, r.entry_id INTO outcome, entry_id
     FROM ledger.reverse_entry((SELECT e.entry_key FROM ledger.journal_entry AS e WHERE e.entry_id = last.entry_id), p_reason, p_authoriser, p_effective_at) AS r;
   ELSIF keys <> '{}' THEN
-    SELECT e.outcome, e.entry_id, e.code, e.detail INTO outcome, entry_id, code, detail
-    FROM ledger.post_entries(keys, array_fill(p_effective_at, ARRAY[cardinality(keys)]), p_account || held.accounts, own.amounts || held.amounts, p_asset || held.assets,
-                             own.layers || held.layers, CASE WHEN p_detail IS NOT NULL THEN p_detail || held.details END, NULL, array_fill(1, ARRAY[cardinality(keys)])) AS e
-    ORDER BY (e.outcome = 'posted'), (e.code = 'group_refused'), (e.entry_key = p_event_key) DESC LIMIT 1;
+    accounts := p_account || held.accounts;
+    amounts := own.amounts || held.amounts;
+    assets := p_asset || held.assets;
+    layers := own.layers || held.layers;
+    details := CASE WHEN p_detail IS NOT NULL THEN p_detail || held.details END;
+    times := array_fill(p_effective_at, ARRAY[cardinality(keys)]);
+    BEGIN
+      SELECT 'posted', max(w.entry_id) FILTER (WHERE w.entry_key = p_event_key) INTO outcome, entry_id
+      FROM ledger.write_entries(keys, times, accounts, amounts, assets, layers, details, NULL) AS w;
+    EXCEPTION WHEN integrity_constraint_violation OR data_exception OR SQLSTATE 'TL001' OR SQLSTATE 'TL002' OR SQLSTATE 'TL003' OR SQLSTATE 'TL004' OR SQLSTATE 'TL010' THEN
+      PERFORM ledger.check_call(keys, times, NULL);
+      SELECT e.outcome, e.entry_id, e.code, e.detail INTO outcome, entry_id, code, detail
+      FROM ledger.post_judged(keys, times, accounts, amounts, assets, layers, details, NULL, array_fill(1, ARRAY[cardinality(keys)])) AS e
+      ORDER BY (e.outcome = 'posted'), (e.code = 'group_refused'), (e.entry_key = p_event_key) DESC LIMIT 1;
+    END;
     -- Asked after the decision: had the hold become due before it, its money would have counted twice, as released and as free.
     IF due_at <= greatest(p_effective_at, clock_timestamp())
        AND NOT (p_state = 'released' AND p_effective_at <= greatest(due_at, (SELECT max(p.ends_at) FROM ledger.period AS p))) THEN
