@@ -16,7 +16,7 @@ from ledger_core.errors import (
     ReversalError,
     TransactionError,
 )
-from ledger_core.posting import EntryLine, EntryRequest, post
+from ledger_core.posting import EntryLine
 from ledger_core.reversal import reverse as reverse_entry
 from ledger_core.transactions import (
     Quote,
