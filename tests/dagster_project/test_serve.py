@@ -12,9 +12,13 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from dagster_project.processes import ProcessMark
+from ledger_core.feed import newest
+from ledger_core.posting import post_lines
+from tests.ledger_core.books import open_chart, sale
 
 TIEOUT = Path(sys.executable).with_name("tieout")
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -163,6 +167,11 @@ def test_up_serves_on_loopback_alone_and_down_ends_all_of_it(home: Home) -> None
         assert answer["workspaceOrError"] == {"locationEntries": [{"name": "tieout", "loadStatus": "LOADED"}]}
         assert len(answer["assetNodes"]) == 16  # type: ignore[arg-type]
         assert answer["shouldShowNux"] is False
+
+        with psycopg.connect(home.environment["TIEOUT_DATABASE_URL"], autocommit=True) as books:
+            open_chart(books)
+            post_lines(books, sale("while it is up"))
+            wait_for(lambda: newest(books) == 1)  # the worker numbers it; nobody else was asked to
 
         second = home.run("up", "--dagster-port", str(free_port()))
         assert (second.returncode, "found `tieout up` at work" in second.stderr) == (1, True)
