@@ -129,6 +129,7 @@ BEGIN
     layers := own.layers || held.layers;
     details := CASE WHEN p_detail IS NOT NULL THEN p_detail || held.details END;
     times := array_fill(p_effective_at, ARRAY[cardinality(keys)]);
+    -- Past the public door: only here do lines reach the layers of holds.
     BEGIN
       SELECT 'posted', max(w.entry_id) FILTER (WHERE w.entry_key = p_event_key) INTO outcome, entry_id
       FROM ledger.write_entries(keys, times, accounts, amounts, assets, layers, details, NULL) AS w;
@@ -149,6 +150,8 @@ BEGIN
   IF outcome IN ('refused', 'conflict') THEN
     state := last.state;
     event_no := last.event_no;
+    code := coalesce(code, 'key_conflict');
+    detail := coalesce(detail, 'its settlement was reversed before, in other words');
     RETURN NEXT;
     RETURN;
   END IF;
