@@ -27,6 +27,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from dagster_project.database import migrate
 from dagster_project.embedded_postgres import LOGIN, EmbeddedPostgres
 from dagster_project.embedded_postgres.places import Account
+from tests.ledger_core.books import open_chart
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 CORPORA = Path(os.environ.get("TIEOUT_CORPORA") or REPOSITORY.parent / "shared" / "corpora")
@@ -231,3 +232,30 @@ def connection(database_url: str) -> Iterator[psycopg.Connection]:
     """A psycopg connection to `database_url` in a transaction, as the login that is a member of all roles."""
     with contextlib.closing(psycopg.connect(database_url)) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def book_url(
+    make_database: Callable[..., contextlib.AbstractContextManager[str]], template: str
+) -> Iterator[str]:
+    """One database with the chart of `books`, for all tests that commit nothing."""
+    with make_database(template) as url:
+        with psycopg.connect(url) as connection:
+            open_chart(connection)
+        yield url
+
+
+@pytest.fixture
+def book(book_url: str) -> Iterator[psycopg.Connection]:
+    """A connection to that database; whatever the test does is rolled back."""
+    with contextlib.closing(psycopg.connect(book_url)) as connection:
+        yield connection
+        connection.rollback()
+
+
+@pytest.fixture
+def own_book(connection: psycopg.Connection) -> psycopg.Connection:
+    """The same chart, committed in a database of the test's own."""
+    open_chart(connection)
+    connection.commit()
+    return connection

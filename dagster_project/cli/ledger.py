@@ -120,7 +120,8 @@ def balance(
 ) -> None:
     """Balances of an account or of all below a summary account, debits less credits.
 
-    The snapshot in the JSON, given as --known-at, gives the same answer for ever.
+    The snapshot in the JSON, given as --known-at, gives the same answer for ever; in it, a hold past its time counts as
+    held until its release was recorded.
 
     Example: tieout ledger balance assets:bank:main-eur --at 2026-11-20
     """
@@ -131,7 +132,7 @@ def balance(
             account,
             effective_before=_after(at),
             known_at=known_at if isinstance(known_at, datetime) else None,
-            seen_by=snapshot,
+            seen_by=known_at if isinstance(known_at, str) else None,
         )
     rows = [asdict(row) for row in found]
     told = rows[0] if len(rows) == 1 else {"account": account, "balances": rows}

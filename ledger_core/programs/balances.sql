@@ -79,6 +79,7 @@ $$;
 -- Balances of an account or, by the path of a summary account, of everything below it: one row per asset and entity, over
 -- lines effective strictly before an instant (NULL: all), as far as a snapshot of the feed or of a report shows them, or as
 -- recorded up to a time. A line recorded before that time and committed after the answer is missing in it; a snapshot has no such gap.
+-- Either way a hold past its time counts as held until its release is recorded: so the answer stays the same for ever.
 CREATE OR REPLACE FUNCTION ledger.balances(
   p_account text, p_effective_before timestamptz DEFAULT NULL, p_known_at timestamptz DEFAULT NULL, p_seen_by pg_snapshot DEFAULT NULL
 ) RETURNS TABLE (entity text, asset text, exponent smallint, accounts bigint, posted numeric, pending numeric, available numeric, projected numeric)
@@ -94,7 +95,7 @@ BEGIN
       SELECT coalesce(sum(o.held_minor) FILTER (WHERE o.layer = 'outgoing'), 0) AS outgoing,
              coalesce(sum(o.held_minor) FILTER (WHERE o.layer = 'incoming'), 0) AS incoming
       FROM ledger.open_hold AS o
-      WHERE o.account_id = a.account_id AND o.expires_at <= coalesce(p_effective_before, clock_timestamp())
+      WHERE o.account_id = a.account_id AND o.expires_at <= coalesce(p_effective_before, clock_timestamp()) AND p_seen_by IS NULL AND p_known_at IS NULL
     ) AS h
     WHERE a.is_leaf AND (a.code = p_account OR (a.code > p_account || ':' AND a.code < p_account || ';'))
     GROUP BY a.entity, a.asset ORDER BY 1, 2;

@@ -268,6 +268,9 @@ CREATE OR REPLACE FUNCTION ledger.post_entries(
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 BEGIN
+  IF p_layer && '{outgoing,incoming}' THEN
+    RAISE EXCEPTION 'post_entries: expected lines posted or planned, found held ones' USING ERRCODE = 'TL007', HINT = 'holds are made and ended by move_transaction';
+  END IF;
   IF p_with_balances THEN
     -- Each answer's balances are read by a statement of their own: the one that posts goes on seeing the time before.
     FOR entry_key, outcome, entry_id, code, detail IN
@@ -375,6 +378,9 @@ BEGIN
   SELECT e.entry_id, e.line_count INTO reversed FROM ledger.journal_entry AS e WHERE e.entry_key = p_entry_key AND e.line_count > 0;
   IF NOT FOUND THEN
     RAISE EXCEPTION 'entry %: expected a posted entry to reverse, found none', quote_nullable(p_entry_key) USING ERRCODE = 'TL006';
+  ELSIF EXISTS (SELECT FROM ledger.journal_line AS l WHERE l.entry_id = reversed.entry_id AND l.layer IN ('outgoing', 'incoming')) THEN
+    RAISE EXCEPTION 'entry %: expected an entry without held lines to reverse, found a hold or its release', quote_literal(p_entry_key)
+      USING ERRCODE = 'TL006', HINT = 'a hold is given back by releasing it';
   END IF;
   WITH claimed AS (
     INSERT INTO ledger.journal_entry (entry_key, request_hash, effective_at, line_count, reverses_entry_id, reason, authoriser)

@@ -26,9 +26,9 @@ from beancount.core import data, realization
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from dagster_project.books.general_ledger import DAY_COLUMNS, LINE_COLUMNS, Form, write_general_ledger
+from dagster_project.books.plain_text import ELSEWHERE, commodity, journal_account
 from ledger_core.errors import AccountError, OutOfRangeError, RequestError, StoreError
-from ledger_core.general_ledger import DAY_COLUMNS, LINE_COLUMNS, Form, write_general_ledger
-from ledger_core.plain_text import ELSEWHERE, commodity, journal_account
 from ledger_core.posting import EntryLine, EntryRequest, post, post_lines
 from ledger_core.reversal import reverse
 from tests.ledger_core.books import BANK, NOON, SALES, WALLET, fund, lines, outcomes, request, sale

@@ -22,8 +22,8 @@ from typing import Any, Final, NamedTuple, TextIO
 
 import psycopg
 
+from dagster_project.books.plain_text import ELSEWHERE, Account, Beancount, Hledger, Posting
 from ledger_core.errors import AccountError, OutOfRangeError, RequestError, StoreError
-from ledger_core.plain_text import ELSEWHERE, Account, Beancount, Hledger, Posting
 from ledger_core.read_port import REFERENCE_COLUMNS
 from ledger_core.sql import queries, translated_errors
 
