@@ -44,6 +44,10 @@ BEGIN
       USING ERRCODE = 'TL009', HINT = 'define the asset with its exponent first';
   END IF;
 
+  IF current_setting('transaction_isolation') <> 'read committed' THEN
+    RAISE EXCEPTION 'transaction: opening accounts needs READ COMMITTED, found %', upper(current_setting('transaction_isolation'))
+      USING ERRCODE = 'TL007', HINT = 'an older snapshot would not see the leaf that was opened above';
+  END IF;
   LOCK TABLE ledger.account IN SHARE ROW EXCLUSIVE MODE;
   WITH added_row AS (
     INSERT INTO ledger.account (code, name, type, asset, may_overdraw, entity, is_leaf)

@@ -18,7 +18,6 @@ from ledger_core.errors import (
     IdempotencyConflictError,
     InputFileError,
     LedgerError,
-    UnbalancedEntryError,
 )
 from ledger_core.posting import ENTRY_SCHEMA, load_entries
 from ledger_core.read_port import ledger_lines
@@ -269,11 +268,38 @@ def test_a_parquet_column_of_another_type_is_not_converted_by_guessing(
     )
 
 
-def test_one_unbalanced_entry_refuses_the_whole_file(book: Connection, tmp_path: Path) -> None:
+def test_one_refused_entry_refuses_the_whole_file_and_corrected_it_may_come_again(
+    book: Connection, tmp_path: Path
+) -> None:
     bad = "s2,2026-01-15T12:00:00Z,assets:bank,100,EUR\ns2,2026-01-15T12:00:00Z,income:sales,-99,EUR\n"
-    with pytest.raises(UnbalancedEntryError, match="entry 's2'"):
-        load_entries(book, write(tmp_path, f"{ENTRY}\n{SALE}{bad}"))
+    found = problems(lambda: load_entries(book, write(tmp_path, f"{ENTRY}\n{SALE}{bad}")))
+    assert len(found) == 1
+    assert found[0].startswith("entry 's2': unbalanced: ")
     assert ledger_lines(book, [BANK, SALES], effective_before=None).num_rows == 0
+    assert book.execute("SELECT count(*) FROM ledger.refusal_v1").fetchone() == (0,)
+    good = write(tmp_path, f"{ENTRY}\n{SALE}{bad.replace('-99', '-100')}")
+    assert outcomes(load_entries(book, good)) == ["posted", "posted"]
+
+
+def test_layers_corrections_and_summary_accounts_come_by_file_too(book: Connection, tmp_path: Path) -> None:
+    load_accounts(
+        book,
+        write(tmp_path, f"{ACCOUNT}\nfees,Fees,expense,EUR,true\nfees:card,Card,expense,EUR,true\n"),
+    )
+    load_entries(book, write(tmp_path, f"{ENTRY}\n{SALE}"))
+    plan = "p,2026-01-16T12:00:00Z,fees:card,3,EUR,planned,s1\np,2026-01-16T12:00:00Z,assets:bank,-3,EUR,planned,s1\n"
+    assert outcomes(load_entries(book, write(tmp_path, f"{ENTRY},layer,corrects\n{plan}"))) == ["posted"]
+    rows = book.execute(
+        "SELECT account, layer::text, corrects_entry_key FROM ledger.journal_line_v1 "
+        "WHERE entry_key = 'p' ORDER BY line_no"
+    ).fetchall()
+    assert rows == [("fees:card", "planned", "s1"), ("assets:bank", "planned", "s1")]
+    found = problems(
+        lambda: load_entries(book, write(tmp_path, f"{ENTRY}\n{SALE.replace('assets:bank', 'fees')}"))
+    )
+    assert found == (
+        "in.csv row 1, column account: expected an account without others below it, found 'fees'",
+    )
 
 
 def test_one_conflict_refuses_the_whole_file_and_names_the_key(book: Connection, tmp_path: Path) -> None:

@@ -170,19 +170,24 @@ def test_a_folder_without_revisions_is_refused(empty_database_url: str, tmp_path
 FIRST_REVISION_BOOK = """
 INSERT INTO ledger.asset (code, exponent) VALUES ('EUR', 2);
 INSERT INTO ledger.account (code, name, type, asset_id, may_overdraw) VALUES
-  ('assets:bank', 'Bank', 'asset', 1, true), ('liabilities:wallet', 'Wallet', 'liability', 1, false), ('assets:old', 'Old', 'asset', 1, true);
+  ('assets:bank', 'Bank', 'asset', 1, true), ('liabilities:wallet', 'Wallet', 'liability', 1, false),
+  ('assets:old', 'Old', 'asset', 1, true);
 INSERT INTO ledger.account_closure (account_id, reason, authoriser) VALUES (3, 'bank left', 'Ada');
 WITH head AS (
   INSERT INTO ledger.journal_entry (entry_key, request_hash, effective_at, line_count)
   VALUES ('in', decode(repeat('01', 32), 'hex'), '2026-01-15 12:00Z', 2) RETURNING entry_id)
-INSERT INTO ledger.journal_line (entry_id, line_no, account_id, asset_id, amount_minor, effective_at, kind, ref_psp, metadata)
+INSERT INTO ledger.journal_line
+  (entry_id, line_no, account_id, asset_id, amount_minor, effective_at, kind, ref_psp, metadata)
 SELECT h.entry_id, l.n, l.account, 1, l.amount, '2026-01-15 12:00Z', l.kind, l.ref, l.metadata::jsonb
-FROM head AS h, (VALUES (1, 1, 100, 'deposit', 'ch_1', '{"rail": "sepa"}'), (2, 2, -100, NULL, NULL, NULL)) AS l (n, account, amount, kind, ref, metadata);
+FROM head AS h,
+  (VALUES (1, 1, 100, 'deposit', 'ch_1', '{"rail": "sepa"}'), (2, 2, -100, NULL, NULL, NULL))
+    AS l (n, account, amount, kind, ref, metadata);
 WITH head AS (
   INSERT INTO ledger.journal_entry (entry_key, request_hash, effective_at, line_count)
   VALUES ('out', decode(repeat('02', 32), 'hex'), '2026-01-16 12:00Z', 2) RETURNING entry_id)
 INSERT INTO ledger.journal_line (entry_id, line_no, account_id, asset_id, amount_minor, effective_at)
-SELECT h.entry_id, l.n, l.account, 1, l.amount, '2026-01-16 12:00Z' FROM head AS h, (VALUES (1, 1, -70), (2, 2, 70)) AS l (n, account, amount);
+SELECT h.entry_id, l.n, l.account, 1, l.amount, '2026-01-16 12:00Z'
+FROM head AS h, (VALUES (1, 1, -70), (2, 2, 70)) AS l (n, account, amount);
 """
 
 
@@ -205,7 +210,8 @@ def test_what_the_first_revision_holds_is_all_there_after_the_second(first_revis
         assert balance(connection, BANK).balance_minor == 30
         assert balance(connection, WALLET).available_minor == -30
         kept = connection.execute(
-            "SELECT entry_key, kind, ref_psp, metadata->>'rail', xid::text::bigint > 2 FROM ledger.journal_line_v1 ORDER BY entry_key, line_no"
+            "SELECT entry_key, kind, ref_psp, metadata->>'rail', xid::text::bigint > 2 "
+            "FROM ledger.journal_line_v1 ORDER BY entry_key, line_no"
         ).fetchall()
         assert kept == [
             ("in", "deposit", "ch_1", "sepa", True),

@@ -8,14 +8,11 @@ import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from ledger_core.balance import Balance, trial_balance
+from ledger_core.balance import trial_balance
 from ledger_core.errors import (
     AccountError,
     IdempotencyConflictError,
-    LedgerError,
     OverdrawnError,
     ReversalError,
 )
@@ -29,8 +26,7 @@ from ledger_core.read_port import (
     lines_posted_since,
 )
 from ledger_core.reversal import reverse
-from ledger_core.verify import CHECKS, CheckOutcome, verify
-from tests.ledger_core.books import BANK, NOON, SALES, WALLET, YEN, fund, lines, outcomes, sale
+from tests.ledger_core.books import BANK, NOON, SALES, WALLET, YEN, balance, fund, lines, sale
 
 Connection = psycopg.Connection[Any]
 DAY = timedelta(days=1)
@@ -85,24 +81,8 @@ def test_a_reversal_may_not_overdraw_either(book: Connection) -> None:
         reverse(book, "fund", reason="bounced", authoriser="Ada")
 
 
-def test_a_balance_is_asked_before_an_instant_and_as_known_at_another(own_book: Connection) -> None:
-    post_lines(own_book, sale("today"))
-    own_book.commit()
-    row = own_book.execute("SELECT clock_timestamp()").fetchone()
-    assert row is not None
-    known_at = row[0]
-    own_book.commit()
-    post_lines(own_book, lines(("late", BANK, 7), ("late", SALES, -7), at=NOON - DAY))
-    assert balance(own_book, BANK) == Balance(account=BANK, asset="EUR", exponent=2, balance_minor=107)
-    assert balance(own_book, BANK, effective_before=NOON).balance_minor == 7
-    assert balance(own_book, BANK, effective_before=NOON + timedelta(microseconds=1)).balance_minor == 107
-    assert balance(own_book, BANK, known_at=known_at).balance_minor == 100
-    assert balance(own_book, BANK, effective_before=NOON, known_at=known_at).balance_minor == 0
-
-
 def test_an_account_outside_the_chart_is_named(book: Connection) -> None:
     for ask in (
-        lambda: balance(book, "assets:nobody"),
         lambda: ledger_lines(book, [BANK, "assets:nobody"], effective_before=None),
         lambda: balances_before(book, ["assets:nobody"], [NOON]),
     ):
@@ -137,6 +117,19 @@ def test_lines_are_given_by_account_and_half_open_period_in_the_documented_schem
     assert ledger_lines(book, [], effective_before=None).num_rows == 0
 
 
+def test_what_is_held_or_planned_is_no_line_of_the_port(book: Connection) -> None:
+    fund(book, 100)
+    post_lines(book, lines(("hold", WALLET, 60), ("hold", BANK, -60), layer=["outgoing", "incoming"]))
+    post_lines(book, lines(("plan", BANK, 5), ("plan", SALES, -5), layer=["planned", "planned"]))
+    assert ledger_lines(book, [BANK, SALES, WALLET], effective_before=None)["entry_key"].to_pylist() == [
+        "fund",
+        "fund",
+    ]
+    assert balances_before(book, [BANK], [NOON + DAY])["balance_minor"].to_pylist() == [100]
+    snapshot = "1:1:"
+    assert lines_posted_since(book, [SALES], snapshot) is None
+
+
 def test_balances_are_given_before_each_instant(book: Connection) -> None:
     post_lines(book, sale("sale"))
     found = balances_before(book, [SALES, BANK], [NOON, NOON + DAY])
@@ -161,84 +154,3 @@ def test_a_line_committed_late_is_not_missed_by_the_next_question(
         assert lines_posted_since(own_book, [YEN], snapshot) is None
         own_book.commit()
         assert lines_posted_since(own_book, [BANK], current_snapshot(own_book)) is None
-
-
-def test_a_check_that_cannot_run_says_so_and_the_others_go_on(book: Connection) -> None:
-    book.execute("ALTER FUNCTION ledger.verify(text) RENAME TO verify_away")
-    found = verify(book)
-    assert [check.code for check in found] == list(CHECKS)
-    assert {check.outcome for check in found} == {CheckOutcome.NOT_RUN}
-
-
-ENTRIES = st.lists(
-    st.tuples(
-        st.sampled_from(["k0", "k1", "k2", "k3", "k4", "k5"]),
-        st.lists(
-            st.tuples(st.sampled_from([BANK, SALES, WALLET]), st.integers(-1000, 1000).filter(bool)),
-            min_size=1,
-            max_size=5,
-        ),
-        st.sampled_from([0, 0, 0, 1]),
-        st.integers(0, 3),
-    ),
-    unique_by=lambda entry: entry[0],
-    min_size=1,
-    max_size=5,
-)
-
-
-@given(batches=st.lists(ENTRIES, min_size=1, max_size=5))
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_whatever_is_sent_balances_equal_what_was_posted_and_every_law_holds(
-    book: Connection, batches: list[Any]
-) -> None:
-    book.rollback()
-    model: dict[str, Any] = {}
-    for batch in batches:
-        wanted = {key: _entry(key, rows, skew, day) for key, rows, skew, day in batch}
-        known = {
-            key: "replayed" if model[key] == entry else "conflict"
-            for key, entry in wanted.items()
-            if key in model
-        }
-        fresh = {key: entry for key, entry in wanted.items() if key not in model}
-        table = pa.concat_tables([lines(*rows, at=NOON + day * DAY) for rows, day in wanted.values()])
-        unbalanced = any(sum(amount for _, _, amount in rows) for rows, _ in wanted.values())
-        wallet = sum(
-            amount
-            for rows, _ in [*model.values(), *fresh.values()]
-            for _, account, amount in rows
-            if account == WALLET
-        )
-        lowers = (
-            sum(amount for rows, _ in fresh.values() for _, account, amount in rows if account == WALLET) > 0
-        )
-        try:
-            answer = dict(
-                zip(*post_lines(book, table).select(["entry_key", "outcome"]).to_pydict().values(), strict=True)
-            )
-        except OverdrawnError:
-            assert wallet > 0
-            assert lowers
-            continue
-        except LedgerError:
-            assert unbalanced
-            continue
-        assert not any(sum(amount for _, _, amount in rows) for rows, _ in fresh.values())
-        assert wallet <= 0 or not lowers
-        assert answer == known | dict.fromkeys(fresh, "posted")
-        model |= fresh
-        assert "posted" not in outcomes(post_lines(book, table))
-    for account in (BANK, SALES, WALLET):
-        expected = sum(amount for rows, _ in model.values() for _, on, amount in rows if on == account)
-        assert balance(book, account).balance_minor == expected
-    assert {check.outcome for check in verify(book)} == {CheckOutcome.OK}
-    book.rollback()
-
-
-def _entry(
-    key: str, rows: list[tuple[str, int]], skew: int, day: int
-) -> tuple[list[tuple[str, str, int]], int]:
-    """Rows made to balance on the bank, or not, by `skew`."""
-    rest = -sum(amount for _, amount in rows) + skew
-    return sorted((key, account, amount) for account, amount in [*rows, (BANK, rest)] if amount), day
