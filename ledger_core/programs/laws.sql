@@ -67,7 +67,7 @@ BEGIN
            count(n.spent) AS spending, min(n.account_id) FILTER (WHERE n.spent > 0) AS payer, sum(n.spent) AS spent
     FROM (
       SELECT l.entry_id, l.line_no, l.amount_minor, l.account_id, l.effective_at, l.layer, a.asset, a.entity, e.line_count,
-             e.xid = l.xid AND e.effective_at = l.effective_at AND a.takes_lines AS is_fine,
+             e.xid = pg_current_xact_id() AND e.xid = l.xid AND e.effective_at = l.effective_at AND a.takes_lines AS is_fine,
              CASE WHEN a.guard * l.amount_minor < 0 AND l.layer <= 'outgoing' THEN -a.guard * l.amount_minor END AS spent
       FROM new_line AS l
       LEFT JOIN LATERAL (
@@ -77,7 +77,7 @@ BEGIN
       ) AS a ON true
       LEFT JOIN LATERAL (
         SELECT x.effective_at, x.line_count, x.xid FROM ledger.journal_entry AS x
-        WHERE x.entry_id = l.entry_id AND x.xid = pg_current_xact_id() AND x.reverses_entry_id IS NULL OFFSET 0
+        WHERE x.entry_id = l.entry_id AND x.reverses_entry_id IS NULL OFFSET 0 -- by its key: nothing else here may tempt the planner
       ) AS e ON true
       OFFSET 0
     ) AS n
