@@ -10,6 +10,7 @@ import psycopg
 import pyarrow as pa
 from psycopg import sql
 
+from ledger_core import transactions
 from ledger_core.balance import Balance, balances
 from ledger_core.posting import EntryLine, EntryRequest, post_lines
 
@@ -76,6 +77,14 @@ def payment(key: str, amount_minor: int, **header: Any) -> EntryRequest:
 def deposit(key: str, amount_minor: int, **header: Any) -> EntryRequest:
     """Money for the wallet comes in at the bank."""
     return payment(key, -amount_minor, **header)
+
+
+def hold(connection: psycopg.Connection[Any], key: str, *rows: tuple[str, int], at: datetime = NOON) -> None:
+    """A transaction that holds (account, amount_minor) rows, said as they will be posted."""
+    by = transactions.Mover(authoriser="Ada", effective_at=at)
+    assert transactions.initiate(connection, key, f"{key}:i", by).outcome == "posted"
+    step = transactions.hold(connection, key, f"{key}:h", by, request(key, *rows).lines)
+    assert step.outcome == "posted", step
 
 
 def fund(connection: psycopg.Connection[Any], amount_minor: int, key: str = "fund") -> None:

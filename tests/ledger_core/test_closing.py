@@ -8,7 +8,7 @@ import pytest
 
 from ledger_core.chart import close_account, close_period
 from ledger_core.errors import AccountError, LedgerError, PeriodError, RequestError
-from ledger_core.posting import EntryLine, post, post_lines
+from ledger_core.posting import post, post_lines
 from ledger_core.reversal import reverse
 from ledger_core.sql import translated_errors
 from tests.ledger_core.books import (
@@ -18,6 +18,7 @@ from tests.ledger_core.books import (
     WALLET,
     balance,
     fund,
+    hold,
     outcomes,
     payment,
     request,
@@ -102,11 +103,7 @@ def test_an_account_with_money_or_holds_on_it_cannot_be_closed(book: Connection)
     fund(book, 10)
     with pytest.raises(AccountError, match="found -10 minor units posted"), book.transaction():
         close_account(book, WALLET, reason="r", authoriser="Ada")
-    legs = [(SALES, 5, "outgoing"), (BANK, -5, "incoming")]
-    lines = [
-        EntryLine(account=on, amount_minor=amount, asset="EUR", layer=layer) for on, amount, layer in legs
-    ]
-    post(book, [request("hold", *lines)])
+    hold(book, "hold", (BANK, 5), (SALES, -5))
     with pytest.raises(AccountError, match="5 held or planned"):
         close_account(book, SALES, reason="r", authoriser="Ada")
 

@@ -5,16 +5,20 @@ from typing import Any
 import psycopg
 import pytest
 
+from ledger_core.errors import RequestError
 from ledger_core.posting import EntryLine, post, post_lines
 from ledger_core.read_port import ledger_lines
+from ledger_core.transactions import Mover, release
 from tests.ledger_core.books import (
     BANK,
+    NOON,
     OLD,
     SALES,
     WALLET,
     balance,
     deposit,
     fund,
+    hold,
     lines,
     outcomes,
     payment,
@@ -97,12 +101,17 @@ def test_a_group_goes_with_its_member_known_from_before(book: Connection) -> Non
 
 def test_balances_asked_for_are_those_after_the_call(book: Connection) -> None:
     fund(book, 100)
-    hold = request("hold", line(WALLET, 30, "outgoing"), line(BANK, -30, "incoming"))
-    paid, held, refused = post(book, [payment("pay", 10), hold, payment("all", 61)], with_balances=True)
+    hold(book, "hold", (WALLET, 30), (BANK, -30))
+    paid, refused, sold = post(
+        book,
+        [payment("pay", 10), payment("all", 61), request("sale", (BANK, 5), (SALES, -5))],
+        with_balances=True,
+    )
     wallet = {"posted": -90, "pending": -60, "available": -60, "projected": -60}
-    bank = {"posted": 90, "pending": 60, "available": 90, "projected": 60}
-    assert paid.balances == held.balances == {WALLET: wallet, BANK: bank}
+    bank = {"posted": 95, "pending": 65, "available": 65, "projected": 65}
+    assert paid.balances == {WALLET: wallet, BANK: bank}
     assert (refused.outcome, refused.balances) == ("refused", None)
+    assert sold.balances == {BANK: bank, SALES: dict.fromkeys(bank, -5)}
     again = post(book, [payment("pay", 10)], with_balances=True)[0]
     assert (again.outcome, again.balances) == ("replayed", paid.balances)
 
@@ -147,13 +156,10 @@ def test_what_is_said_of_a_line_is_kept_as_it_was_said(book: Connection) -> None
 @pytest.mark.parametrize(
     ("rows", "outcome"),
     [
-        ([line(WALLET, 5, "outgoing"), line(BANK, -5, "incoming")], "posted"),
-        ([line(WALLET, 5, "outgoing"), line(BANK, -5, "outgoing")], "posted"),
         ([line(WALLET, 5, "planned"), line(BANK, -5, "planned")], "posted"),
-        ([line(WALLET, 5, "outgoing"), line(BANK, -5, "incoming"), line(BANK, 9), line(SALES, -9)], "posted"),
-        ([line(WALLET, 5, "outgoing"), line(BANK, -5)], "refused"),
-        ([line(WALLET, 5, "planned"), line(BANK, -5, "incoming")], "refused"),
+        ([line(WALLET, 5, "planned"), line(BANK, -5, "planned"), line(BANK, 9), line(SALES, -9)], "posted"),
         ([line(WALLET, 5), line(BANK, -5, "planned")], "refused"),
+        ([line(BANK, 5, "planned"), line(SALES, -5)], "refused"),
     ],
 )
 def test_each_layer_balances_in_itself(book: Connection, rows: list[EntryLine], outcome: str) -> None:
@@ -162,21 +168,25 @@ def test_each_layer_balances_in_itself(book: Connection, rows: list[EntryLine], 
     assert (answer.outcome, answer.code) == (outcome, "unbalanced" if outcome == "refused" else None)
 
 
+@pytest.mark.parametrize("layer", ["outgoing", "incoming"])
+def test_nothing_is_held_outside_of_a_transaction(book: Connection, layer: str) -> None:
+    fund(book, 100)
+    with pytest.raises(RequestError, match="move_transaction"):
+        post(book, [payment("pay", 1), request("k", line(WALLET, 5, layer), line(BANK, -5, layer))])
+    assert balance(book, WALLET).available_minor == -100
+
+
 def test_held_money_cannot_be_spent_and_what_is_held_in_or_planned_is_not_there_yet(book: Connection) -> None:
     fund(book, 100)
-    post(book, [request("hold", line(WALLET, 60, "outgoing"), line(BANK, -60, "incoming"))])
-    post(book, [request("coming", line(WALLET, -500, "incoming"), line(BANK, 500, "incoming"))])
+    hold(book, "hold", (WALLET, 60), (BANK, -60))
+    hold(book, "coming", (WALLET, -500), (BANK, 500))
     post(book, [request("hoped", line(WALLET, -700, "planned"), line(BANK, 700, "planned"))])
     assert outcomes(post(book, [payment("too much", 41), payment("pay", 40)])) == ["refused", "posted"]
     found = balance(book, WALLET)
-    assert (found.balance_minor, found.available_minor, found.pending_minor, found.projected_minor) == (
-        -60,
-        0,
-        -500,
-        -1200,
-    )
-    given_back = request("give back", line(WALLET, -60, "outgoing"), line(BANK, 60, "incoming"))
-    assert outcomes(post(book, [given_back, payment("rest", 60)])) == ["posted", "posted"]
+    assert (found.balance_minor, found.available_minor) == (-60, 0)
+    assert (found.pending_minor, found.projected_minor) == (-500, -1200)
+    assert release(book, "hold", "hold:r", Mover(authoriser="Ada", effective_at=NOON)).outcome == "posted"
+    assert outcomes(post(book, [payment("rest", 60)])) == ["posted"]
 
 
 def test_an_entry_across_two_entities_balances_in_each(book: Connection) -> None:
@@ -217,8 +227,8 @@ def test_nothing_lies_below_an_account_that_takes_lines(book: Connection, code: 
 
 def test_a_table_of_lines_carries_layers_and_corrections(book: Connection) -> None:
     fund(book, 100)
-    held = lines(("hold", WALLET, 60), ("hold", BANK, -60), layer=["outgoing", "incoming"])
+    plan = lines(("plan", WALLET, 60), ("plan", BANK, -60), layer=["planned", "planned"])
     fix = lines(("fix", BANK, 1), ("fix", SALES, -1), corrects=["fund", "fund"])
-    assert outcomes(post_lines(book, held)) == outcomes(post_lines(book, fix)) == ["posted"]
-    assert balance(book, WALLET).available_minor == -40
+    assert outcomes(post_lines(book, plan)) == outcomes(post_lines(book, fix)) == ["posted"]
+    assert balance(book, WALLET).projected_minor == -40
     assert ledger_lines(book, [WALLET], effective_before=None)["entry_key"].to_pylist() == ["fund"]

@@ -26,7 +26,7 @@ from ledger_core.read_port import (
     lines_posted_since,
 )
 from ledger_core.reversal import reverse
-from tests.ledger_core.books import BANK, NOON, SALES, WALLET, YEN, balance, fund, lines, sale
+from tests.ledger_core.books import BANK, NOON, SALES, WALLET, YEN, balance, fund, hold, lines, sale
 
 Connection = psycopg.Connection[Any]
 DAY = timedelta(days=1)
@@ -119,7 +119,7 @@ def test_lines_are_given_by_account_and_half_open_period_in_the_documented_schem
 
 def test_what_is_held_or_planned_is_no_line_of_the_port(book: Connection) -> None:
     fund(book, 100)
-    post_lines(book, lines(("hold", WALLET, 60), ("hold", BANK, -60), layer=["outgoing", "incoming"]))
+    hold(book, "hold", (WALLET, 60), (BANK, -60))
     post_lines(book, lines(("plan", BANK, 5), ("plan", SALES, -5), layer=["planned", "planned"]))
     assert ledger_lines(book, [BANK, SALES, WALLET], effective_before=None)["entry_key"].to_pylist() == [
         "fund",
