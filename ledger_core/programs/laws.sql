@@ -49,7 +49,7 @@ $$;
 
 -- Laws over the lines of one statement: complete and closed entries, zero-sum per asset, entity and layer, accounts that
 -- exist, are open leaves, no closed period, reversals that mirror, no guarded account below zero.
--- The first query proves the usual case at once; only what it cannot prove is looked at again, law by law.
+-- The second query proves the usual cases at once; only what it cannot prove is looked at again, law by law.
 -- Header and account are looked up by key behind OFFSET 0: a join could be planned on an empty table as a full scan and
 -- would keep that plan for the life of the session.
 CREATE OR REPLACE FUNCTION ledger.enforce_line_laws() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -60,6 +60,36 @@ DECLARE
   payer bigint;
   taken numeric;
 BEGIN
+  -- Nearly every entry moves one amount between two accounts and takes it from one that is guarded: one statement proves such
+  -- a pair and pays for it, at two thirds of the cost. Whatever it does not find is looked at below, and nothing is taken for granted.
+  UPDATE ledger.balance AS b SET spent = b.spent + p.spent
+  FROM (
+    SELECT CASE WHEN x.guard * l.amount_minor < 0 THEN l.account_id WHEN y.guard * m.amount_minor < 0 THEN m.account_id END AS payer,
+           abs(l.amount_minor) AS spent
+    FROM (SELECT n.entry_id, n.account_id, n.amount_minor::bigint, n.layer, n.xid, n.effective_at FROM new_line AS n WHERE n.line_no = 1 LIMIT 1) AS l
+    CROSS JOIN (SELECT n.entry_id, n.account_id, n.amount_minor::bigint, n.layer, n.xid, n.effective_at FROM new_line AS n WHERE n.line_no = 2 LIMIT 1) AS m
+    CROSS JOIN LATERAL (
+      SELECT a.asset, a.entity, CASE WHEN a.may_overdraw THEN 0 ELSE a.normal_sign END AS guard
+      FROM ledger.account AS a WHERE a.account_id = l.account_id AND a.is_leaf OFFSET 0) AS x
+    CROSS JOIN LATERAL (
+      SELECT a.asset, a.entity, CASE WHEN a.may_overdraw THEN 0 ELSE a.normal_sign END AS guard
+      FROM ledger.account AS a WHERE a.account_id = m.account_id AND a.is_leaf OFFSET 0) AS y
+    CROSS JOIN LATERAL (
+      SELECT h.xid, h.effective_at FROM ledger.journal_entry AS h
+      WHERE h.entry_id = l.entry_id AND h.reverses_entry_id IS NULL AND h.line_count = 2 OFFSET 0) AS e
+    WHERE l.entry_id = m.entry_id AND l.amount_minor = -m.amount_minor AND l.layer = 'posted' AND m.layer = 'posted'
+      AND e.xid = pg_current_xact_id() AND l.xid = e.xid AND m.xid = e.xid AND l.effective_at = e.effective_at AND m.effective_at = e.effective_at
+      AND x.asset = y.asset AND x.entity = y.entity AND x.guard * y.guard >= 0
+      AND NOT EXISTS (SELECT FROM ledger.period AS c WHERE c.ends_at > e.effective_at)
+      AND NOT EXISTS (SELECT FROM ledger.account_closure AS c WHERE c.account_id = ANY (ARRAY[l.account_id, m.account_id]))
+      AND NOT EXISTS (SELECT FROM new_line AS n OFFSET 2)
+    OFFSET 0
+  ) AS p
+  WHERE b.account_id = p.payer AND b.received - b.spent >= p.spent;
+  IF FOUND THEN
+    RETURN NULL;
+  END IF;
+
   SELECT bool_and(g.proved), sum(g.spending), min(g.payer), sum(g.spent) INTO proved, spending, payer, taken
   FROM (
     SELECT sum(n.amount_minor) = 0 AND count(*) = min(n.line_count) AND min(n.line_no) = 1 AND max(n.line_no) = min(n.line_count)
