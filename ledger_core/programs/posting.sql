@@ -184,7 +184,10 @@ BEGIN
     SELECT s.ordinal, dense_rank() OVER (ORDER BY s.first_ordinal)::integer AS unit_no
     FROM (
       SELECT u.ordinal, min(u.ordinal) OVER (PARTITION BY coalesce('group ' || u.group_no, 'entry ' || u.entry_key)) AS first_ordinal
-      FROM (SELECT unnest(p_entry_key) AS entry_key, unnest(p_group) AS group_no, generate_subscripts(p_entry_key, 1) AS ordinal) AS u) AS s) AS u;
+      FROM (
+        -- An entry is in one group, also where its lines say several.
+        SELECT v.entry_key, v.ordinal, min(v.group_no) OVER (PARTITION BY v.entry_key) AS group_no
+        FROM (SELECT unnest(p_entry_key) AS entry_key, unnest(p_group) AS group_no, generate_subscripts(p_entry_key, 1) AS ordinal) AS v) AS u) AS s) AS u;
   -- Whatever may be spent is locked before anything is, in id order as the law does it; alone, an entry takes its key first like any other.
   PERFORM FROM ledger.balance AS b
   WHERE b.account_id IN (SELECT a.account_id FROM unnest(p_account) AS s (account) JOIN ledger.account AS a ON a.code = s.account WHERE NOT a.may_overdraw)
@@ -359,7 +362,8 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
   reversed record;
-  reversal_key text := 'reversal:' || p_entry_key;
+  -- A key that has no room for the word is named by its hash.
+  reversal_key text := 'reversal:' || CASE WHEN length(p_entry_key) > 246 THEN encode(sha256(convert_to(p_entry_key, 'UTF8')), 'hex') ELSE p_entry_key END;
   -- Only what the caller sent: without a time of theirs, a repeated call is the same request.
   sent_hash bytea := sha256(convert_to(jsonb_build_array(
     'tieout-reversal-1', p_entry_key, p_reason, p_authoriser, (extract(epoch FROM p_effective_at) * 1000000)::bigint)::text, 'UTF8'));

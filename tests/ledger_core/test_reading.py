@@ -74,6 +74,17 @@ def test_a_reversal_without_its_facts_is_refused(
         reverse(book, key, reason=reason, authoriser=authoriser)
 
 
+@pytest.mark.parametrize("length", [246, 247, 255])
+def test_a_key_of_any_length_can_be_reversed_and_so_can_its_reversal(book: Connection, length: int) -> None:
+    key = "k" * length
+    post_lines(book, sale(key))
+    first = reverse(book, key, reason="typo", authoriser="Ada")
+    assert first.is_new
+    assert not reverse(book, key, reason="typo", authoriser="Ada").is_new
+    assert reverse(book, first.entry_key, reason="it was right", authoriser="Ada").is_new
+    assert balance(book, BANK).balance_minor == 100
+
+
 def test_a_reversal_may_not_overdraw_either(book: Connection) -> None:
     fund(book, 100)
     post_lines(book, lines(("pay", WALLET, 100), ("pay", BANK, -100)))
