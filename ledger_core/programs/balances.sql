@@ -9,60 +9,44 @@ CREATE OR REPLACE FUNCTION ledger.layers(
   OUT posted numeric, OUT outgoing numeric, OUT incoming numeric, OUT planned numeric
 ) LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
-  day_at timestamptz;
-  hour_at timestamptz;
+  hour_at timestamptz := date_trunc('hour', p_before, 'UTC');
+  -- Sums that the asked snapshot may not show in full cannot serve, nor can any for a time of recording: lines are summed.
+  by_line boolean := p_recorded_by IS NOT NULL OR EXISTS (
+    SELECT FROM ledger.balance AS b WHERE b.account_id = p_account_id AND pg_snapshot_xmax(b.snap) > pg_snapshot_xmin(p_seen_by));
 BEGIN
-  IF p_recorded_by IS NOT NULL OR EXISTS (
-    -- Sums that the asked snapshot may not show in full cannot serve: the lines themselves are summed.
-    SELECT FROM ledger.balance AS b WHERE b.account_id = p_account_id AND pg_snapshot_xmax(b.snap) > pg_snapshot_xmin(p_seen_by)
-  ) THEN
+  SELECT coalesce(sum(s.posted), 0), coalesce(sum(s.outgoing), 0), coalesce(sum(s.incoming), 0), coalesce(sum(s.planned), 0)
+  INTO posted, outgoing, incoming, planned
+  FROM (
+    SELECT b.posted, b.outgoing, b.incoming, b.planned FROM ledger.balance AS b
+    WHERE NOT by_line AND p_before = 'infinity' AND b.account_id = p_account_id
+    UNION ALL
+    SELECT d.posted, d.outgoing, d.incoming, d.planned FROM ledger.balance_span AS d
+    WHERE NOT by_line AND p_before < 'infinity' AND d.account_id = p_account_id AND d.is_day AND d.starts_at < date_trunc('day', p_before, 'UTC')
+    UNION ALL
+    SELECT h.posted, h.outgoing, h.incoming, h.planned FROM ledger.balance_span AS h
+    WHERE NOT by_line AND p_before < 'infinity' AND h.account_id = p_account_id AND NOT h.is_day
+      AND h.starts_at >= date_trunc('day', p_before, 'UTC') AND h.starts_at < hour_at
+    UNION ALL
     SELECT sum(l.amount_minor) FILTER (WHERE l.layer = 'posted'), sum(l.amount_minor) FILTER (WHERE l.layer = 'outgoing'),
            sum(l.amount_minor) FILTER (WHERE l.layer = 'incoming'), sum(l.amount_minor) FILTER (WHERE l.layer = 'planned')
-    INTO posted, outgoing, incoming, planned
-    FROM ledger.journal_line AS l
-    WHERE l.account_id = p_account_id AND l.effective_at < p_before
-      AND (p_seen_by IS NULL OR pg_visible_in_snapshot(l.xid, p_seen_by))
-      AND (p_recorded_by IS NULL
-           OR (SELECT e.recorded_at FROM ledger.journal_entry AS e WHERE e.entry_id = l.entry_id) <= p_recorded_by);
-  ELSIF p_before = 'infinity' THEN
-    SELECT sum(s.posted), sum(s.outgoing), sum(s.incoming), sum(s.planned) INTO posted, outgoing, incoming, planned
     FROM (
-      SELECT b.posted, b.outgoing, b.incoming, b.planned FROM ledger.balance AS b WHERE b.account_id = p_account_id
+      -- Each part has the index it needs and no other to choose: the hour itself, the tail before it, or everything.
+      (SELECT l.amount_minor, l.layer, l.xid, l.entry_id FROM ledger.journal_line AS l
+       WHERE NOT by_line AND p_before < 'infinity' AND l.account_id = p_account_id AND l.effective_at >= hour_at AND l.effective_at < p_before)
       UNION ALL
-      SELECT sum(l.amount_minor) FILTER (WHERE l.layer = 'posted'), sum(l.amount_minor) FILTER (WHERE l.layer = 'outgoing'),
-             sum(l.amount_minor) FILTER (WHERE l.layer = 'incoming'), sum(l.amount_minor) FILTER (WHERE l.layer = 'planned')
-      FROM (SELECT coalesce((SELECT b.snap FROM ledger.balance AS b WHERE b.account_id = p_account_id), '1:1:') AS snap) AS w
-      JOIN ledger.journal_line AS l ON l.account_id = p_account_id AND l.xid >= pg_snapshot_xmin(w.snap) AND NOT pg_visible_in_snapshot(l.xid, w.snap)
-      WHERE p_seen_by IS NULL OR pg_visible_in_snapshot(l.xid, p_seen_by)
-    ) AS s;
-  ELSE
-    day_at := date_trunc('day', p_before, 'UTC');
-    hour_at := date_trunc('hour', p_before, 'UTC');
-    SELECT sum(s.posted), sum(s.outgoing), sum(s.incoming), sum(s.planned) INTO posted, outgoing, incoming, planned
-    FROM (
-      SELECT d.posted, d.outgoing, d.incoming, d.planned FROM ledger.balance_span AS d
-      WHERE d.account_id = p_account_id AND d.is_day AND d.starts_at < day_at
+      (SELECT t.amount_minor, t.layer, t.xid, t.entry_id
+       FROM (SELECT coalesce((SELECT b.snap FROM ledger.balance AS b WHERE b.account_id = p_account_id), '1:1:') AS snap) AS w
+       CROSS JOIN LATERAL (
+         SELECT l.amount_minor, l.layer, l.xid, l.entry_id, l.effective_at FROM ledger.journal_line AS l
+         WHERE NOT by_line AND l.account_id = p_account_id AND l.xid >= pg_snapshot_xmin(w.snap) AND NOT pg_visible_in_snapshot(l.xid, w.snap) OFFSET 0) AS t
+       WHERE t.effective_at < hour_at)
       UNION ALL
-      SELECT h.posted, h.outgoing, h.incoming, h.planned FROM ledger.balance_span AS h
-      WHERE h.account_id = p_account_id AND NOT h.is_day AND h.starts_at >= day_at AND h.starts_at < hour_at
-      UNION ALL
-      SELECT sum(l.amount_minor) FILTER (WHERE l.layer = 'posted'), sum(l.amount_minor) FILTER (WHERE l.layer = 'outgoing'),
-             sum(l.amount_minor) FILTER (WHERE l.layer = 'incoming'), sum(l.amount_minor) FILTER (WHERE l.layer = 'planned')
-      FROM ledger.journal_line AS l
-      WHERE l.account_id = p_account_id AND l.effective_at >= hour_at AND l.effective_at < p_before
-        AND (p_seen_by IS NULL OR pg_visible_in_snapshot(l.xid, p_seen_by))
-      UNION ALL
-      SELECT sum(l.amount_minor) FILTER (WHERE l.layer = 'posted'), sum(l.amount_minor) FILTER (WHERE l.layer = 'outgoing'),
-             sum(l.amount_minor) FILTER (WHERE l.layer = 'incoming'), sum(l.amount_minor) FILTER (WHERE l.layer = 'planned')
-      FROM (SELECT coalesce((SELECT b.snap FROM ledger.balance AS b WHERE b.account_id = p_account_id), '1:1:') AS snap) AS w
-      JOIN ledger.journal_line AS l ON l.account_id = p_account_id AND l.xid >= pg_snapshot_xmin(w.snap) AND NOT pg_visible_in_snapshot(l.xid, w.snap)
-      WHERE l.effective_at < hour_at AND (p_seen_by IS NULL OR pg_visible_in_snapshot(l.xid, p_seen_by))
-    ) AS s;
-  END IF;
-  posted := coalesce(posted, 0);
-  outgoing := coalesce(outgoing, 0);
-  incoming := coalesce(incoming, 0);
-  planned := coalesce(planned, 0);
+      (SELECT l.amount_minor, l.layer, l.xid, l.entry_id FROM ledger.journal_line AS l
+       WHERE by_line AND l.account_id = p_account_id AND l.effective_at < p_before)
+    ) AS l
+    WHERE (p_seen_by IS NULL OR pg_visible_in_snapshot(l.xid, p_seen_by))
+      AND (p_recorded_by IS NULL OR (SELECT e.recorded_at FROM ledger.journal_entry AS e WHERE e.entry_id = l.entry_id) <= p_recorded_by)
+  ) AS s;
 END;
 $$;
 
@@ -124,7 +108,7 @@ $$;
 -- Takes the tail of every account that has at least `p_lines` lines in it into its sums; returns how many accounts it did.
 -- Only accounts with new lines since the last such call are looked at: 1 takes what the others left, too.
 CREATE OR REPLACE FUNCTION ledger.fold(p_lines integer DEFAULT 64) RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan SET jit = off AS $$
 DECLARE
   mark pg_snapshot;
   now_seen pg_snapshot;
@@ -136,12 +120,16 @@ BEGIN
     RAISE EXCEPTION 'fold: expected a READ COMMITTED transaction that posts nothing, found another'
       USING ERRCODE = 'TL007', HINT = 'a transaction''s own id counts as seen in its snapshots';
   END IF;
+  SELECT CASE WHEN p_lines <= 1 THEN m.thorough_snap ELSE m.snap END INTO mark FROM ledger.fold_mark AS m;
+  IF NOT EXISTS (SELECT FROM ledger.journal_entry AS e WHERE e.xid >= pg_snapshot_xmin(mark) AND NOT pg_visible_in_snapshot(e.xid, mark)) THEN
+    RETURN 0; -- an idle ledger is only looked at
+  END IF;
   SELECT CASE WHEN p_lines <= 1 THEN m.thorough_snap ELSE m.snap END INTO mark FROM ledger.fold_mark AS m FOR NO KEY UPDATE;
   SELECT ledger.seen_snapshot(), array_agg(t.account_id ORDER BY t.account_id) INTO now_seen, due
   FROM (
     SELECT DISTINCT l.account_id
     FROM ledger.journal_entry AS e
-    JOIN ledger.journal_line AS l ON l.entry_id = e.entry_id
+    CROSS JOIN LATERAL (SELECT x.account_id FROM ledger.journal_line AS x WHERE x.entry_id = e.entry_id OFFSET 0) AS l
     WHERE e.xid >= pg_snapshot_xmin(mark) AND NOT pg_visible_in_snapshot(e.xid, mark)
   ) AS t
   LEFT JOIN ledger.balance AS b ON b.account_id = t.account_id
@@ -166,7 +154,9 @@ BEGIN
            coalesce(sum(abs(l.amount_minor)) FILTER (WHERE sign(l.amount_minor) = a.normal_sign AND l.layer <= 'outgoing'), 0) AS received
     FROM ledger.balance AS b
     JOIN ledger.account AS a ON a.account_id = b.account_id
-    JOIN ledger.journal_line AS l ON l.account_id = b.account_id AND l.xid >= pg_snapshot_xmin(b.snap) AND NOT pg_visible_in_snapshot(l.xid, b.snap)
+    CROSS JOIN LATERAL (
+      SELECT x.account_id, x.effective_at, x.layer, x.amount_minor FROM ledger.journal_line AS x
+      WHERE x.account_id = b.account_id AND x.xid >= pg_snapshot_xmin(b.snap) AND NOT pg_visible_in_snapshot(x.xid, b.snap) OFFSET 0) AS l
     WHERE b.account_id = ANY (due)
     GROUP BY l.account_id, 2
   ), spanned AS (
