@@ -142,7 +142,8 @@ BEGIN
   IF due IS NULL THEN
     RETURN 0;
   END IF;
-  INSERT INTO ledger.balance (account_id) SELECT d.id FROM unnest(due) AS d (id) ON CONFLICT ON CONSTRAINT balance_pkey DO NOTHING;
+  INSERT INTO ledger.balance (account_id) SELECT d.id FROM unnest(due) AS d (id)
+  WHERE NOT EXISTS (SELECT FROM ledger.balance AS b WHERE b.account_id = d.id) ON CONFLICT ON CONSTRAINT balance_pkey DO NOTHING;
   PERFORM FROM ledger.balance AS b WHERE b.account_id = ANY (due) ORDER BY b.account_id FOR NO KEY UPDATE;
   -- A later statement than the one that waited for the locks: its own snapshot says what it saw, and is what is kept.
   WITH fresh AS MATERIALIZED (

@@ -33,9 +33,13 @@ BEGIN
   IF FOUND THEN
     RETURN;
   END IF;
-  INSERT INTO ledger.balance (account_id) VALUES (p_account_id) ON CONFLICT ON CONSTRAINT balance_pkey DO NOTHING;
-  -- The sum is read in a later statement: one that waited for a lock goes on seeing the time before the wait.
+  -- The sum is read in a later statement: one that waited for a lock goes on seeing the time before the wait. A row that is there is
+  -- not tried to insert: the try and an update that moves it to another page can wait for each other.
   PERFORM FROM ledger.balance AS b WHERE b.account_id = p_account_id FOR NO KEY UPDATE;
+  IF NOT FOUND THEN
+    INSERT INTO ledger.balance (account_id) VALUES (p_account_id) ON CONFLICT ON CONSTRAINT balance_pkey DO NOTHING;
+    PERFORM FROM ledger.balance AS b WHERE b.account_id = p_account_id FOR NO KEY UPDATE;
+  END IF;
   exact := ledger.available(p_account_id);
   IF exact < 0 THEN
     RAISE EXCEPTION 'account %: it may not be overdrawn, and would be by % minor units of %',

@@ -101,9 +101,9 @@ def test_a_group_goes_with_its_member_known_from_before(book: Connection) -> Non
 
 def test_an_entry_whose_lines_name_two_groups_is_still_one_entry(book: Connection) -> None:
     rows = book.execute(
-        "SELECT p.entry_key, p.outcome FROM ledger.post_entries(ARRAY['a', 'a', 'a', 'a', 'wrong', 'wrong'], "
+        "SELECT p.entry_key, p.outcome FROM ledger.post_entries(ARRAY['a', 'a', 'wrong', 'wrong', 'a', 'a'], "
         "array_fill('2026-01-15 12:00Z'::timestamptz, ARRAY[6]), ARRAY['assets:bank', 'income:sales', 'assets:bank', "
-        "'income:sales', 'assets:bank', 'income:sales'], ARRAY[5, -5, 7, -7, 1, -2], "
+        "'income:sales', 'assets:bank', 'income:sales'], ARRAY[5, -5, 1, -2, 7, -7], "
         "array_fill('EUR'::text, ARRAY[6]), p_group => ARRAY[1, 1, NULL, NULL, NULL, NULL]) AS p"
     ).fetchall()
     assert rows == [("a", "posted"), ("wrong", "refused")]
