@@ -31,7 +31,7 @@ LEDGER_SCHEMA: Final = "ledger"
 LEDGER_SCRIPTS: Final = Path(__file__).parent / "migrations"
 LEDGER_PROGRAMS: Final = tuple(
     Path(__file__).parent / "programs" / f"{name}.sql"
-    for name in ("laws", "chart", "posting", "balances", "life", "feed", "verify", "seal", "views")
+    for name in ("laws", "chart", "posting", "judging", "balances", "life", "feed", "verify", "seal", "views")
 )
 OWNER_ROLE: Final = "tieout_owner"
 OLDEST_SERVER: Final = 150_000  # PostgreSQL 15: the oldest release this is tested on

@@ -132,7 +132,7 @@ BEGIN
     -- Past the public door: only here do lines reach the layers of holds.
     BEGIN
       SELECT 'posted', max(w.entry_id) FILTER (WHERE w.entry_key = p_event_key) INTO outcome, entry_id
-      FROM ledger.write_entries(keys, times, accounts, amounts, assets, layers, details, NULL) AS w;
+      FROM ledger.write_entries(keys, times, accounts, amounts, assets, layers, details, NULL, '{}', '{}') AS w;
     EXCEPTION WHEN integrity_constraint_violation OR data_exception OR SQLSTATE 'TL001' OR SQLSTATE 'TL002' OR SQLSTATE 'TL003' OR SQLSTATE 'TL004' OR SQLSTATE 'TL010' THEN
       PERFORM ledger.check_call(keys, times, NULL);
       SELECT e.outcome, e.entry_id, e.code, e.detail INTO outcome, entry_id, code, detail

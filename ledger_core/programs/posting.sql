@@ -48,20 +48,23 @@ LANGUAGE sql STABLE AS $$
   ) AS g;
 $$;
 
--- Writes entries that must all be right, by one statement; raises what refuses them.
+-- Writes entries that must all be right, by one statement; raises what refuses them. `p_refused`: keys that are refused, with code and
+-- sentence; `p_known`: keys to leave alone. All keys are claimed in one order, and before any money is locked.
 CREATE OR REPLACE FUNCTION ledger.write_entries(
   p_entry_key text[], p_effective_at timestamptz[], p_account text[], p_amount_minor bigint[], p_asset text[],
-  p_layer ledger.layer[], p_detail ledger.line_detail[], p_corrects text[]
+  p_layer ledger.layer[], p_detail ledger.line_detail[], p_corrects text[], p_refused jsonb, p_known text[]
 ) RETURNS TABLE (entry_key text, entry_id bigint) LANGUAGE sql AS $$
   WITH request AS MATERIALIZED (
-    SELECT r.entry_key, r.effective_at, r.line_count, r.first_ordinal, r.corrects, r.request_hash
+    SELECT r.entry_key, r.effective_at, r.line_count, r.first_ordinal, r.corrects, r.request_hash, p_refused ? r.entry_key AS is_refused
     FROM ledger.requests(p_entry_key, p_effective_at, p_account, p_amount_minor, p_asset, p_layer, p_detail, p_corrects) AS r
+    WHERE NOT EXISTS (SELECT FROM unnest(p_known) AS k (entry_key) WHERE k.entry_key = r.entry_key)
   ), claimed AS (
     -- In key order: two batches that share keys wait for each other one way round only.
     INSERT INTO ledger.journal_entry (entry_key, request_hash, effective_at, line_count, corrects_entry_id)
-    SELECT r.entry_key, r.request_hash, r.effective_at, r.line_count, CASE WHEN r.corrects IS NOT NULL THEN ledger.corrected_entry(r.corrects) END
+    SELECT r.entry_key, r.request_hash, CASE WHEN r.is_refused AND NOT isfinite(r.effective_at) THEN clock_timestamp() ELSE r.effective_at END,
+           CASE WHEN r.is_refused THEN 0 ELSE r.line_count END, CASE WHEN r.corrects IS NOT NULL AND NOT r.is_refused THEN ledger.corrected_entry(r.corrects) END
     FROM request AS r ORDER BY r.entry_key COLLATE "C"
-    RETURNING entry_id, entry_key
+    RETURNING entry_id, entry_key, line_count
   ), sent AS MATERIALIZED (
     SELECT c.entry_id, u.effective_at, u.account, u.amount_minor, u.asset, u.layer, u.detail,
            row_number() OVER (PARTITION BY c.entry_id ORDER BY u.ordinal) AS line_no
@@ -69,7 +72,7 @@ CREATE OR REPLACE FUNCTION ledger.write_entries(
       SELECT unnest(p_entry_key) AS entry_key, unnest(p_effective_at) AS effective_at, unnest(p_account) AS account,
              unnest(p_amount_minor) AS amount_minor, unnest(p_asset) AS asset, unnest(p_layer) AS layer, unnest(p_detail) AS detail,
              generate_subscripts(p_entry_key, 1) AS ordinal) AS u
-    JOIN claimed AS c ON c.entry_key = u.entry_key
+    JOIN claimed AS c ON c.entry_key = u.entry_key AND c.line_count > 0
   ), line AS (
     INSERT INTO ledger.journal_line (entry_id, line_no, account_id, amount_minor, effective_at, layer)
     SELECT s.entry_id, s.line_no, (SELECT a.account_id FROM ledger.account AS a WHERE a.code = s.account AND a.asset = s.asset),
@@ -77,6 +80,9 @@ CREATE OR REPLACE FUNCTION ledger.write_entries(
     FROM sent AS s
   ), detail AS (
     INSERT INTO ledger.journal_line_detail SELECT (s.detail).*, s.line_no, s.entry_id FROM sent AS s WHERE p_detail IS NOT NULL
+  ), refusal AS (
+    INSERT INTO ledger.refusal (entry_id, code, detail)
+    SELECT c.entry_id, p_refused -> c.entry_key ->> 0, left(p_refused -> c.entry_key ->> 1, 1000) FROM claimed AS c WHERE c.line_count = 0
   )
   SELECT c.entry_key::text, c.entry_id FROM claimed AS c JOIN request AS r ON r.entry_key = c.entry_key ORDER BY r.first_ordinal;
 $$;
@@ -123,132 +129,6 @@ CREATE OR REPLACE FUNCTION ledger.known_entries(
   LEFT JOIN ledger.refusal AS x ON x.entry_id = r.entry_id
   LEFT JOIN held AS h ON h.entry_id = r.entry_id
   CROSS JOIN LATERAL (SELECT r.is_same OR coalesce(h.is_same, false) AS is_same) AS m;
-$$;
-
--- The word for what refused a request, and a sentence; from the law, key or domain that did.
-CREATE OR REPLACE FUNCTION ledger.refusal_of(p_sqlstate text, p_constraint text, p_column text, p_message text, p_account text[], p_asset text[])
-RETURNS text[] LANGUAGE sql STABLE AS $$
-  SELECT CASE
-    WHEN p_sqlstate = '23502' AND p_column = 'account_id' THEN coalesce((
-      SELECT CASE WHEN a.code IS NULL THEN ARRAY['account_unknown', format('expected an account of the chart, found %L', s.account)]
-                  ELSE ARRAY['asset_mismatch', format('account %s holds %s, found %L', a.code, a.asset, s.asset)] END
-      FROM unnest(p_account, p_asset) AS s (account, asset) LEFT JOIN ledger.account AS a ON a.code = s.account
-      WHERE a.asset IS DISTINCT FROM s.asset LIMIT 1), ARRAY['account_unknown', p_message])
-    WHEN p_constraint = 'line_count_form' THEN ARRAY['too_few_lines', 'expected at least 2 lines, found 1']
-    WHEN p_constraint = 'instant_finite' THEN ARRAY['time_invalid', 'expected a finite effective_at, found infinity']
-    WHEN p_constraint IN ('amount_not_zero', 'amount_negatable') OR p_column = 'amount_minor' THEN
-      ARRAY['amount_invalid', 'expected an amount other than 0 whose negative fits 64 bits']
-    WHEN p_sqlstate LIKE 'TL%' THEN ARRAY[CASE p_sqlstate
-      WHEN 'TL001' THEN 'unbalanced' WHEN 'TL002' THEN 'several_times' WHEN 'TL004' THEN 'overdrawn' WHEN 'TL006' THEN 'corrected_unknown'
-      WHEN 'TL010' THEN 'period_closed' ELSE replace(p_constraint, 'journal_line_', '') END, p_message]
-    ELSE ARRAY['detail_invalid', format('what is said of a line breaks %s', coalesce(nullif(p_constraint, ''), 'its type'))]
-  END;
-$$;
-
--- Keeps a refusal under each of these keys, unless somebody has used it meanwhile.
-CREATE OR REPLACE FUNCTION ledger.keep_refusals(
-  p_entry_key text[], p_effective_at timestamptz[], p_account text[], p_amount_minor bigint[], p_asset text[],
-  p_layer ledger.layer[], p_detail ledger.line_detail[], p_corrects text[], p_keys text[], p_code text, p_sentence text
-) RETURNS void LANGUAGE sql AS $$
-  WITH claimed AS (
-    INSERT INTO ledger.journal_entry (entry_key, request_hash, effective_at, line_count)
-    SELECT r.entry_key, r.request_hash, CASE WHEN isfinite(r.effective_at) THEN r.effective_at ELSE clock_timestamp() END, 0
-    FROM ledger.requests(p_entry_key, p_effective_at, p_account, p_amount_minor, p_asset, p_layer, p_detail, p_corrects) AS r
-    WHERE r.entry_key = ANY (p_keys) ORDER BY r.entry_key COLLATE "C"
-    ON CONFLICT ON CONSTRAINT journal_entry_key_key DO NOTHING RETURNING entry_id
-  )
-  INSERT INTO ledger.refusal (entry_id, code, detail) SELECT c.entry_id, p_code, left(p_sentence, 1000) FROM claimed AS c;
-$$;
-
--- The exact way, taken when the quick one was refused: answers what is known, posts what is right and keeps a refusal for every
--- request that is not. What is new is tried in halves until the laws have named each wrong entry or group alone: so the laws
--- are written once, and one wrong request in a thousand costs some twenty tries. Looks again when somebody used a key meanwhile.
-CREATE OR REPLACE FUNCTION ledger.post_judged(
-  p_entry_key text[], p_effective_at timestamptz[], p_account text[], p_amount_minor bigint[], p_asset text[],
-  p_layer ledger.layer[], p_detail ledger.line_detail[], p_corrects text[], p_group integer[]
-) RETURNS TABLE (entry_key text, outcome text, entry_id bigint, code text, detail text) LANGUAGE plpgsql AS $$
-#variable_conflict use_column
-DECLARE
-  unit_of integer[];
-  lows integer[] := '{1}';
-  highs integer[];
-  is_stale boolean := true;
-  broken text[];
-  posted text[] := '{}';
-  post record;
-  failed text[];
-BEGIN
-  -- Entries of one group are one unit; units are numbered in the order of first appearance.
-  SELECT array_agg(u.unit_no ORDER BY u.ordinal), ARRAY[max(u.unit_no)] INTO unit_of, highs
-  FROM (
-    SELECT s.ordinal, dense_rank() OVER (ORDER BY s.first_ordinal)::integer AS unit_no
-    FROM (
-      SELECT u.ordinal, min(u.ordinal) OVER (PARTITION BY coalesce('group ' || u.group_no, 'entry ' || u.entry_key)) AS first_ordinal
-      FROM (
-        -- An entry is in one group, also where its lines say several.
-        SELECT v.entry_key, v.ordinal, min(v.group_no) OVER (PARTITION BY v.entry_key) AS group_no
-        FROM (SELECT unnest(p_entry_key) AS entry_key, unnest(p_group) AS group_no, generate_subscripts(p_entry_key, 1) AS ordinal) AS v) AS u) AS s) AS u;
-  -- Whatever may be spent is locked before anything is, in id order as the law does it; alone, an entry takes its key first like any other.
-  PERFORM FROM ledger.balance AS b
-  WHERE b.account_id IN (SELECT a.account_id FROM unnest(p_account) AS s (account) JOIN ledger.account AS a ON a.code = s.account WHERE NOT a.may_overdraw)
-    AND highs[1] > 1
-  ORDER BY b.account_id FOR NO KEY UPDATE;
-
-  WHILE cardinality(lows) > 0 LOOP
-    IF is_stale AND p_group IS NOT NULL THEN
-      SELECT array_agg(DISTINCT u.entry_key) INTO broken
-      FROM (SELECT unnest(p_entry_key) AS entry_key, unnest(unit_of) AS unit_no) AS u
-      WHERE u.unit_no IN (
-        SELECT x.unit_no
-        FROM ledger.known_entries(p_entry_key, p_effective_at, p_account, p_amount_minor, p_asset, p_layer, p_detail, p_corrects) AS k
-        JOIN (SELECT unnest(p_entry_key) AS entry_key, unnest(unit_of) AS unit_no) AS x ON x.entry_key = k.entry_key
-        WHERE k.outcome <> 'replayed');
-      PERFORM ledger.keep_refusals(p_entry_key, p_effective_at, p_account, p_amount_minor, p_asset, p_layer, p_detail, p_corrects,
-                                   broken, 'group_refused', 'another entry of its group was refused');
-      is_stale := false;
-    END IF;
-    SELECT array_agg(u.entry_key) AS keys, array_agg(u.effective_at) AS times, array_agg(u.account) AS accounts, array_agg(u.amount_minor) AS amounts,
-           array_agg(u.asset) AS assets, CASE WHEN p_layer IS NOT NULL THEN array_agg(u.layer) END AS layers,
-           CASE WHEN p_detail IS NOT NULL THEN array_agg(u.detail) END AS details, CASE WHEN p_corrects IS NOT NULL THEN array_agg(u.corrects) END AS corrects
-    INTO post
-    FROM (SELECT unnest(p_entry_key) AS entry_key, unnest(p_effective_at) AS effective_at, unnest(p_account) AS account, unnest(p_amount_minor) AS amount_minor,
-                 unnest(p_asset) AS asset, unnest(p_layer) AS layer, unnest(p_detail) AS detail, unnest(p_corrects) AS corrects, unnest(unit_of) AS unit_no) AS u
-    WHERE u.unit_no BETWEEN lows[1] AND highs[1] AND NOT EXISTS (SELECT FROM ledger.journal_entry AS e WHERE e.entry_key = u.entry_key);
-    BEGIN
-      IF post.keys IS NOT NULL THEN
-        PERFORM ledger.write_entries(post.keys, post.times, post.accounts, post.amounts, post.assets, post.layers, post.details, post.corrects);
-        posted := posted || post.keys;
-      END IF;
-      lows := lows[2:];
-      highs := highs[2:];
-    EXCEPTION
-      WHEN unique_violation THEN
-        is_stale := true;
-      WHEN integrity_constraint_violation OR data_exception OR SQLSTATE 'TL001' OR SQLSTATE 'TL002' OR SQLSTATE 'TL003' OR SQLSTATE 'TL004'
-           OR SQLSTATE 'TL006' OR SQLSTATE 'TL010' THEN
-        IF lows[1] < highs[1] THEN
-          lows := ARRAY[lows[1], (lows[1] + highs[1]) / 2 + 1] || lows[2:];
-          highs := ARRAY[lows[2] - 1] || highs;
-        ELSE
-          DECLARE
-            said text;
-            broken_constraint text;
-            broken_column text;
-          BEGIN
-            GET STACKED DIAGNOSTICS said = MESSAGE_TEXT, broken_constraint = CONSTRAINT_NAME, broken_column = COLUMN_NAME;
-            failed := ledger.refusal_of(SQLSTATE, broken_constraint, broken_column, said, post.accounts, post.assets);
-          END;
-          PERFORM ledger.keep_refusals(p_entry_key, p_effective_at, p_account, p_amount_minor, p_asset, p_layer, p_detail, p_corrects, post.keys, failed[1], failed[2]);
-          lows := lows[2:];
-          highs := highs[2:];
-        END IF;
-    END;
-  END LOOP;
-  RETURN QUERY
-    SELECT k.entry_key, CASE WHEN k.entry_key = ANY (posted) THEN 'posted' ELSE k.outcome END, k.entry_id, k.code, k.detail
-    FROM ledger.known_entries(p_entry_key, p_effective_at, p_account, p_amount_minor, p_asset, p_layer, p_detail, p_corrects) AS k
-    ORDER BY k.first_ordinal;
-END;
 $$;
 
 -- The only door for entries. One array element per line; lines of one key form one entry, numbered in the order sent; lines
@@ -312,9 +192,9 @@ BEGIN
         cardinality(p_account), cardinality(p_amount_minor), cardinality(p_asset), cardinality(p_layer), cardinality(p_detail), cardinality(p_corrects), cardinality(p_group)]);
       RETURN QUERY
         SELECT w.entry_key, 'posted', w.entry_id, NULL::text, NULL::text, NULL::jsonb
-        FROM ledger.write_entries(p_entry_key, p_effective_at, p_account, p_amount_minor, p_asset, p_layer, p_detail, p_corrects) AS w;
+        FROM ledger.write_entries(p_entry_key, p_effective_at, p_account, p_amount_minor, p_asset, p_layer, p_detail, p_corrects, '{}', '{}') AS w;
     END IF;
-  EXCEPTION WHEN integrity_constraint_violation OR data_exception OR SQLSTATE 'TL001' OR SQLSTATE 'TL002' OR SQLSTATE 'TL003' OR SQLSTATE 'TL004'
+  EXCEPTION WHEN deadlock_detected OR integrity_constraint_violation OR data_exception OR SQLSTATE 'TL001' OR SQLSTATE 'TL002' OR SQLSTATE 'TL003' OR SQLSTATE 'TL004'
             OR SQLSTATE 'TL006' OR SQLSTATE 'TL010' THEN
     PERFORM ledger.check_call(p_entry_key, p_effective_at, ARRAY[
       cardinality(p_account), cardinality(p_amount_minor), cardinality(p_asset), cardinality(p_layer), cardinality(p_detail), cardinality(p_corrects), cardinality(p_group)]);
