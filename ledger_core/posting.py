@@ -129,7 +129,7 @@ def post(
     said = {name for _, line in pairs for name in line.detail or ()} - set(ENTRY_SCHEMA.names[7:])
     if said:
         raise RequestError(f"post: unknown detail {min(said)!r}{nearest(min(said), ENTRY_SCHEMA.names[7:])}")
-    if not all(request.effective_at.tzinfo for request in requests):
+    if not all(getattr(request.effective_at, "tzinfo", None) for request in requests):
         raise RequestError("post: expected effective_at with its zone, found a time without one")
     if not all(type(line.amount_minor) is int for _, line in pairs):  # the server would round a fraction away
         raise RequestError("post: expected amounts as whole numbers of minor units (int), found another type")

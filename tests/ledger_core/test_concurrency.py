@@ -452,10 +452,13 @@ def test_an_account_is_not_closed_by_an_eye_that_looks_at_the_past(own_book: Con
 def test_a_rebuild_and_a_folder_wait_for_each_other_one_way_round_only(
     own_book: Connection, url: str
 ) -> None:
-    with contextlib.closing(psycopg.connect(url)) as folder:
+    with (
+        contextlib.closing(psycopg.connect(url)) as folder,
+        contextlib.closing(psycopg.connect(url, autocommit=True)) as watcher,
+    ):
         folder.execute("SELECT FROM ledger.fold_mark FOR NO KEY UPDATE")  # as fold does it first
         with beside(again_once(url, rebuild)):
-            until(lambda: waiting_for_locks(own_book))
+            until(lambda: waiting_for_locks(watcher))
             assert fold(folder, 1) >= 0
             folder.commit()
     assert not inexact(own_book)
