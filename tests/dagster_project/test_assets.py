@@ -17,6 +17,7 @@ from dagster_project.instance import PROCESS_TAG, fail_ghosts, instance, run_day
 from dagster_project.metadata import plain
 from dagster_project.pipeline import Project, ingest_landed, landed, source_day
 from dagster_project.processes import ProcessMark
+from ledger_core.verify import CHECKS
 
 MONDAY, TUESDAY, SATURDAY = date(2026, 11, 9), date(2026, 11, 10), date(2026, 11, 14)
 Arrive = Callable[..., None]
@@ -78,7 +79,9 @@ def test_a_faultless_day_passes_every_check_and_tells_its_figures(project: Proje
     assert matches["Matched %"] == 100.0
     assert matches["Groups made"] == matches["Lines matched"]
     exceptions = figures(result, "stripe_exceptions")
-    assert {"Open genuine", "Open timing", "Value open EUR", "Value open JPY", "Value open KWD"} <= set(exceptions)
+    assert {"Open genuine", "Open timing", "Value open EUR", "Value open JPY", "Value open KWD"} <= set(
+        exceptions
+    )
     assert exceptions["Open genuine"] == 0
     statement = figures(result, "bank_statement")
     assert (statement["Accounts tied out"], statement["Accounts not tied out"]) == (3, 0)
@@ -150,7 +153,9 @@ def test_a_file_still_being_written_and_a_hidden_draft_are_left_alone(project: P
     assert [path.name for path in landed(project, source, at_rest_seconds=5)] == ["camt053_2026-11-09.xml"]
 
 
-def test_a_day_run_here_and_now_leaves_its_history_where_the_ui_finds_it(project: Project, arrive: Arrive) -> None:
+def test_a_day_run_here_and_now_leaves_its_history_where_the_ui_finds_it(
+    project: Project, arrive: Arrive
+) -> None:
     arrive(MONDAY)
     assert run_day(project, MONDAY).success
     with instance(project) as opened:

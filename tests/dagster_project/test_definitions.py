@@ -9,9 +9,9 @@ import yaml
 
 from dagster_project.definitions import definitions, definitions_of
 from dagster_project.pipeline import packaged_sources
+from ledger_core.verify import CHECKS
 from reconciliation.sources import parse_sources
 
-LAWS = ("asset_zero_sum", "entry_complete", "entry_zero_sum", "line_account", "not_overdrawn", "reversal_mirror")
 OF_A_SOURCE = {
     "delivery": ["file_arrived"],
     "lines": [],
@@ -37,7 +37,7 @@ def test_every_asset_has_its_checks_its_group_and_an_owner(loaded: dg.Definition
     for asset in loaded.resolve_asset_graph().asset_check_keys:
         checks[asset.asset_key.to_user_string()].append(asset.name)
     assert {key: sorted(names) for key, names in checks.items()} == {
-        "ledger/ledger_journal": sorted(["trial_balance", *LAWS]),
+        "ledger/ledger_journal": sorted(["trial_balance", *CHECKS]),
         **{
             f"{source}/{source}_{asset}": names
             for source in ("bank", "stripe", "mastercard")
@@ -73,7 +73,9 @@ def test_a_day_runs_from_the_files_to_the_statement_and_the_bank_comes_before_wh
 def test_jobs_schedules_and_sensors_are_there_and_running(loaded: dg.Definitions) -> None:
     repository = loaded.get_repository_def()
     sources = ("bank", "mastercard", "stripe")
-    assert sorted(job.name for job in loaded.resolve_all_job_defs() if not job.name.startswith("__")) == sorted(
+    assert sorted(
+        job.name for job in loaded.resolve_all_job_defs() if not job.name.startswith("__")
+    ) == sorted(
         ["all_sources_day", "ledger_day", *(f"{s}_day" for s in sources), *(f"{s}_intake" for s in sources)]
     )
     assert sorted((s.name, str(s.cron_schedule), s.execution_timezone) for s in repository.schedule_defs) == [
@@ -94,7 +96,11 @@ def test_jobs_schedules_and_sensors_are_there_and_running(loaded: dg.Definitions
     [
         (date(2026, 11, 20), "2026-11-09", "2026-11-20"),
         (date(2026, 11, 9), "2026-11-09", "2026-11-09"),
-        (date(2026, 10, 1), "2026-11-09", "2026-12-09"),  # a world that lies ahead of the clock can still be run
+        (
+            date(2026, 10, 1),
+            "2026-11-09",
+            "2026-12-09",
+        ),  # a world that lies ahead of the clock can still be run
     ],
 )
 def test_days_run_from_the_earliest_start_to_today_itself(today: date, first: str, last: str) -> None:
@@ -117,5 +123,7 @@ def test_the_graph_follows_the_sources_file(tmp_path: Path, monkeypatch: pytest.
 def test_dagsters_own_tools_find_the_code_location() -> None:
     workspace = yaml.safe_load((Path(__file__).parents[2] / "workspace.yaml").read_text())
     assert workspace == {
-        "load_from": [{"python_module": {"module_name": "dagster_project.definitions", "location_name": "tieout"}}]
+        "load_from": [
+            {"python_module": {"module_name": "dagster_project.definitions", "location_name": "tieout"}}
+        ]
     }

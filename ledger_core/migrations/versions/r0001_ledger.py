@@ -1,4 +1,4 @@
-"""The ledger's first tables and laws. Functions and views are not versioned: `migrate` keeps them as the programs say."""
+"""The first tables and laws. Functions and views have no versions: `migrate` keeps them as the programs say."""
 
 from pathlib import Path
 

@@ -1,6 +1,6 @@
 """The ledger core in full: slim lines with layers, refusals, projections, transactions, quotes, periods, the feed.
 
-Every table changed its shape, so what is posted is set aside, the new schema made as it reads in schema.sql, and filled.
+Every table changed its shape: what is posted is set aside, the new schema made as schema.sql has it, and filled.
 """
 
 from pathlib import Path
