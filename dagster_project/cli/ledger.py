@@ -154,15 +154,24 @@ def rebuild(context: Context, as_json: bool) -> None:
 
 @ledger.command("trial-balance")
 @click.option("--at", type=Instant(), help="Effective up to and with this instant (a date: its end, UTC).")
+@click.option("--known-at", type=Knowledge(), metavar="SNAPSHOT", help="As a stored snapshot shows it.")
 @json_option
 @pass_context
-def trial_balance(context: Context, at: datetime | None, as_json: bool) -> None:
+def trial_balance(
+    context: Context, at: datetime | None, known_at: datetime | str | None, as_json: bool
+) -> None:
     """All accounts with their balances; debits equal credits in every asset.
+
+    The snapshot in the JSON, given as --known-at, gives the same rows for ever.
 
     Example: tieout ledger trial-balance --at 2026-11-20
     """
+    if isinstance(known_at, datetime):
+        raise click.UsageError("expected --known-at as a snapshot from an earlier --json, found a time")
     with context.project.database.session("tieout_ledger_reader") as connection:
-        rows = read_trial_balance(connection, effective_before=_after(at)).to_pylist()
+        snapshot = known_at or current_snapshot(connection)
+        found = read_trial_balance(connection, effective_before=_after(at), seen_by=snapshot)
+    rows = [row | {"snapshot": snapshot} for row in found.to_pylist()]
     if not as_json:
         for row in rows:
             for side in ("debit", "credit"):

@@ -97,6 +97,8 @@ def test_the_commands_of_the_contract_are_there() -> None:
     assert names >= {
         "init", "demo", "up", "down", "simulate", "sources check", "ingest", "deliveries", "reconcile", "statement",
         "ledger accounts", "ledger post", "ledger reverse", "ledger balance", "ledger trial-balance", "ledger verify",
+        "ledger seal", "ledger close-period", "ledger rebuild", "ledger find", "ledger export", "ledger transaction",
+        "ledger feed", "ledger work", "ledger publish",
         "exceptions list", "exceptions show", "exceptions take", "exceptions comment", "exceptions reopen", "export",
     }  # fmt: skip
 
@@ -142,6 +144,22 @@ def test_five_days_by_hand_end_as_the_contract_says(tieout: Tieout, world: Path,
 
     quiet = json.loads(tieout("reconcile", "--as-of", "2026-11-13", "--json").output)
     assert [day["run_id"] for day in quiet] == [None, None, None]
+
+
+def test_a_report_asked_again_by_its_snapshot_gives_the_same_rows(tieout: Tieout, world: Path) -> None:
+    live_through(tieout, world, DAYS[:1])
+    trial = json.loads(tieout("ledger", "trial-balance", "--json").output)
+    below = json.loads(tieout("ledger", "balance", "assets", "--json").output)
+    live_through(tieout, world, DAYS[1:2])
+    tieout("ledger", "work", "--once")
+    assert json.loads(tieout("ledger", "trial-balance", "--json").output) != trial
+    by_trial = ("--known-at", trial[0]["snapshot"], "--json")
+    assert json.loads(tieout("ledger", "trial-balance", *by_trial).output) == trial
+    assert (
+        json.loads(tieout("ledger", "balance", "assets", "--known-at", below["snapshot"], "--json").output)
+        == below
+    )
+    assert "found a time" in tieout("ledger", "trial-balance", "--known-at", "2026-11-09", expect=2).output
 
 
 def test_an_exception_is_taken_talked_about_and_reopened_with_its_age(tieout: Tieout, world: Path) -> None:
