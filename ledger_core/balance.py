@@ -103,6 +103,16 @@ def rebuild(connection: psycopg.Connection[Any]) -> int:
     return int(row[0]) if row else 0
 
 
+def rebase(connection: psycopg.Connection[Any]) -> int:
+    """Make a ledger that came in a dump this server's own; returns the number of accounts whose sums were built anew.
+
+    As the owner (`tieout_owner`), before anything is posted. Until then balances are exact, and summed line by line.
+    """
+    with translated_errors():
+        row = connection.execute(_SQL["rebase"]).fetchone()
+    return int(row[0]) if row else 0
+
+
 def trial_balance(
     connection: psycopg.Connection[Any],
     *,

@@ -15,3 +15,6 @@ SELECT ledger.fold(%(lines)s);
 
 -- name: rebuild
 SELECT ledger.rebuild_balances();
+
+-- name: rebase
+SELECT ledger.rebase();

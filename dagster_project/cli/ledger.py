@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from dagster_project.cli.output import Context, json_option, money, pass_context, say, say_rows
 from ledger_core.balance import Balance
 from ledger_core.balance import balances as read_balances
+from ledger_core.balance import rebase as rebase_ledger
 from ledger_core.balance import rebuild as rebuild_balances
 from ledger_core.balance import trial_balance as read_trial_balance
 from ledger_core.chart import load_accounts
@@ -150,6 +151,19 @@ def rebuild(context: Context, as_json: bool) -> None:
     with context.project.database.session("tieout_poster") as connection:
         accounts = rebuild_balances(connection)
     say({"accounts": accounts}, f"Balances of {accounts:,} accounts built anew.", as_json=as_json)
+
+
+@ledger.command("rebase")
+@json_option
+@pass_context
+def rebase(context: Context, as_json: bool) -> None:
+    """After a dump and restore: make the ledger this server's own, before anything is posted.
+
+    Example: tieout ledger rebase
+    """
+    with context.project.database.session("tieout_owner") as connection:
+        accounts = rebase_ledger(connection)
+    say({"accounts": accounts}, f"Rebased; balances of {accounts:,} accounts built anew.", as_json=as_json)
 
 
 @ledger.command("trial-balance")

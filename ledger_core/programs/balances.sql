@@ -10,9 +10,11 @@ CREATE OR REPLACE FUNCTION ledger.layers(
 ) LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
   hour_at timestamptz := date_trunc('hour', p_before, 'UTC');
-  -- Sums that the asked snapshot may not show in full cannot serve, nor can any for a time of recording: lines are summed.
+  -- Sums that the asked snapshot may not show in full cannot serve, nor those of another server whose transaction numbers are
+  -- ahead of ours (see rebase), nor any for a time of recording: lines are summed.
   by_line boolean := p_recorded_by IS NOT NULL OR EXISTS (
-    SELECT FROM ledger.balance AS b WHERE b.account_id = p_account_id AND pg_snapshot_xmax(b.snap) > pg_snapshot_xmin(p_seen_by));
+    SELECT FROM ledger.balance AS b
+    WHERE b.account_id = p_account_id AND pg_snapshot_xmax(b.snap) > least(pg_snapshot_xmin(p_seen_by), pg_snapshot_xmax(pg_current_snapshot())));
 BEGIN
   SELECT coalesce(sum(s.posted), 0), coalesce(sum(s.outgoing), 0), coalesce(sum(s.incoming), 0), coalesce(sum(s.planned), 0)
   INTO posted, outgoing, incoming, planned
@@ -121,6 +123,10 @@ BEGIN
       USING ERRCODE = 'TL007', HINT = 'a transaction''s own id counts as seen in its snapshots';
   END IF;
   SELECT CASE WHEN p_lines <= 1 THEN m.thorough_snap ELSE m.snap END INTO mark FROM ledger.fold_mark AS m;
+  IF pg_snapshot_xmax(mark) > pg_snapshot_xmax(pg_current_snapshot()) THEN
+    RAISE EXCEPTION 'fold: the sums were made by another server, whose transaction numbers mean nothing here'
+      USING ERRCODE = 'TL007', HINT = 'after a dump and restore, run: tieout ledger rebase';
+  END IF;
   IF NOT EXISTS (SELECT FROM ledger.journal_entry AS e WHERE e.xid >= pg_snapshot_xmin(mark) AND NOT pg_visible_in_snapshot(e.xid, mark)) THEN
     RETURN 0; -- an idle ledger is only looked at
   END IF;
@@ -197,5 +203,29 @@ BEGIN
   WHERE NOT a.may_overdraw
   GROUP BY a.account_id;
   RETURN ledger.fold(1);
+END;
+$$;
+
+-- After a dump and restore: transaction numbers and snapshots of the other server mean nothing here. Everything that came along was
+-- committed, so all of it gets the oldest number there is; the feed is completed, and sums are built anew. The one thing that touches
+-- posted rows, in nothing but that number; nobody is granted it, the owner runs it before anything is posted.
+CREATE OR REPLACE FUNCTION ledger.rebase() RETURNS bigint LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  LOCK TABLE ledger.journal_entry, ledger.journal_line, ledger.feed, ledger.feed_batch IN ACCESS EXCLUSIVE MODE;
+  INSERT INTO ledger.feed (position, entry_id)
+  SELECT coalesce((SELECT max(f.position) FROM ledger.feed AS f), 0) + row_number() OVER (ORDER BY e.xid, e.entry_id), e.entry_id
+  FROM ledger.journal_entry AS e
+  WHERE e.line_count > 0 AND NOT EXISTS (SELECT FROM ledger.feed AS f WHERE f.entry_id = e.entry_id);
+  ALTER TABLE ledger.journal_entry DISABLE TRIGGER journal_entry_append_only;
+  ALTER TABLE ledger.journal_line DISABLE TRIGGER journal_line_append_only;
+  ALTER TABLE ledger.feed_batch DISABLE TRIGGER feed_batch_append_only;
+  UPDATE ledger.journal_entry SET xid = '3' WHERE xid <> '3';
+  UPDATE ledger.journal_line SET xid = '3' WHERE xid <> '3';
+  DELETE FROM ledger.feed_batch;
+  INSERT INTO ledger.feed_batch (last_position, snap) SELECT max(f.position), ledger.seen_snapshot() FROM ledger.feed AS f HAVING count(*) > 0;
+  ALTER TABLE ledger.journal_entry ENABLE TRIGGER journal_entry_append_only;
+  ALTER TABLE ledger.journal_line ENABLE TRIGGER journal_line_append_only;
+  ALTER TABLE ledger.feed_batch ENABLE TRIGGER feed_batch_append_only;
+  RETURN ledger.rebuild_balances();
 END;
 $$;

@@ -97,8 +97,8 @@ def test_the_commands_of_the_contract_are_there() -> None:
     assert names >= {
         "init", "demo", "up", "down", "simulate", "sources check", "ingest", "deliveries", "reconcile", "statement",
         "ledger accounts", "ledger post", "ledger reverse", "ledger balance", "ledger trial-balance", "ledger verify",
-        "ledger seal", "ledger close-period", "ledger rebuild", "ledger find", "ledger export", "ledger transaction",
-        "ledger feed", "ledger work", "ledger publish",
+        "ledger seal", "ledger close-period", "ledger rebuild", "ledger rebase", "ledger find", "ledger export",
+        "ledger transaction", "ledger feed", "ledger work", "ledger publish",
         "exceptions list", "exceptions show", "exceptions take", "exceptions comment", "exceptions reopen", "export",
     }  # fmt: skip
 
