@@ -15,6 +15,56 @@ REFERENCE_COLUMNS: Final = (
 )
 """References that identify a movement on both sides; external lines and journal lines carry the same names."""
 
+OTHER_REFERENCES: Final = frozenset(
+    {
+        "instruction",  # instruction id of the instructing party
+        "transaction",  # ISO 20022 TxId, PayPal transaction a row refers to
+        "payment_information",  # batch id that the initiating party gave (PmtInfId)
+        "message",
+        "mandate",
+        "creditor_id",  # scheme identification of a direct debit creditor
+        "creditor_reference",  # structured: RF, QRR, OGM, KID
+        "clearing_system",
+        "check",
+        "invoice",
+        "customer",
+        "modification",  # processor's id of a capture, refund or dispute, beside that of the payment
+        "dispute",
+        "original",  # the movement that this one returns, reverses or corrects
+        "scheme_transaction",  # Banknet reference, Visa transaction identifier
+        "stan",
+        "merchant_id",
+        "terminal_id",
+        "trace",  # payment tracking id, NACHA trace number
+        "tracking",
+    }
+)
+"""Keys of a line's ``other_refs``: references that the ledger has no column for. Kept as evidence, searchable."""
+
+LINE_STATUSES: Final = frozenset(
+    {
+        "booked",  # changes the booked balance; the only ones that are proved, matched and counted
+        "pending",  # entered, not booked yet
+        "expected",  # announced
+        "info",
+    }
+)
+
+FEE_TYPES: Final = frozenset(
+    {
+        "processing",
+        "interchange",
+        "scheme",
+        "markup",
+        "commission",
+        "chargeback",
+        "conversion",
+        "tax",
+        "charge",  # a bank's charge on a payment
+        "other",
+    }
+)
+
 LINE_KINDS: Final = frozenset(
     {
         "transfer",  # bank credit or debit with a counterparty

@@ -11,9 +11,6 @@ from collections.abc import Callable
 from datetime import date
 from typing import BinaryIO, Final
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from reconciliation.errors import RefusedFile, SourcesError
 from reconciliation.formats.camt_entry import Detail, Entry, read_detail, read_entry
 from reconciliation.formats.camt_lines import EntryPlace, Notes, add_lines
@@ -26,7 +23,7 @@ from reconciliation.formats.camt_statement import (
     single_day,
 )
 from reconciliation.formats.camt_values import LOCAL, child_text, descend, refused
-from reconciliation.formats.canonical import LineCollector, ParsedDelivery, ReadOptions, Statement
+from reconciliation.formats.canonical import Emit, LineWriter, ParsedDelivery, ReadOptions, Statement
 from reconciliation.formats.xml_stream import Element, decoded_head, release, stream_elements
 
 NAME: Final = "camt.053"
@@ -46,7 +43,7 @@ def sniff(head: bytes) -> bool:
     return "camt.053" in text or "BkToCstmrStmt" in text
 
 
-def read(stream: BinaryIO, options: ReadOptions) -> ParsedDelivery:
+def read(stream: BinaryIO, options: ReadOptions, emit: Emit) -> ParsedDelivery:
     """Read and prove one file, or raise ``RefusedFile``.
 
     ``SourcesError`` for settings, of which this format has none. ``record_no`` of a line is the number of its entry in
@@ -56,7 +53,7 @@ def read(stream: BinaryIO, options: ReadOptions) -> ParsedDelivery:
         raise SourcesError(
             tuple(f"settings of {NAME}: {name} is not known" for name in sorted(options.settings))
         )
-    reader = _Reader(options)
+    reader = _Reader(options, emit)
     try:
         for element in stream_elements(
             stream, names=("Stmt", "Ntry", "TxDtls", *_HEADERS, *_OTHER_REPORTS), bytes_max=options.bytes_max
@@ -78,11 +75,11 @@ def read(stream: BinaryIO, options: ReadOptions) -> ParsedDelivery:
 class _Reader:
     """State between elements. ``place`` names the element in hand for refusals."""
 
-    def __init__(self, options: ReadOptions) -> None:
+    def __init__(self, options: ReadOptions, emit: Emit) -> None:
         self.place = ""
         self._options = options
         self._limit = options.field_length_max
-        self._collector = LineCollector()
+        self._writer = LineWriter(emit)
         self._notes = Notes()
         self._statements: list[Statement] = []
         self._keys: set[tuple[str | None, str]] = set()
@@ -145,7 +142,7 @@ class _Reader:
                 statement_date=None if entry.booking_text else self._statement_date(parent),
             )
             booked = add_lines(
-                entry, details, where, collector=self._collector, options=self._options, notes=self._notes
+                entry, details, where, writer=self._writer, options=self._options, notes=self._notes
             )
             self._totals.add(booked, entry.indicator or "", self.place)
         else:
@@ -203,13 +200,13 @@ class _Reader:
             raise refused(
                 "not_this_format", "Document", "at least one Stmt", "none", "Check which message this is."
             )
+        self._writer.flush()
         return ParsedDelivery(
             format_name=NAME,
             format_version=self._version,
             file_reference=self._file_reference,
             test_mode=self._test_mode,
             statements=tuple(self._statements),
-            lines=self._with_unique_ids(self._collector.table()),
             notes=self._notes.texts(),
         )
 
@@ -240,21 +237,6 @@ class _Reader:
         if version not in _VERSIONS_KNOWN:
             self._notes.add(f"message version {version}, read by the names of its elements", self.place)
         return version
-
-    def _with_unique_ids(self, lines: pa.Table) -> pa.Table:
-        """Take away native ids that several lines share: they name none of them, whatever order the lines come in."""
-        ids = lines["native_id"]
-        counted = pc.value_counts(ids.drop_null())
-        shared = counted.filter(pc.greater(counted.field("counts"), pa.scalar(1, pa.int64()))).field("values")
-        if not len(shared):
-            return lines
-        self._notes.add(
-            f"{len(shared)} servicer references that several lines share, not used as identity", "file"
-        )
-        unique = pc.if_else(pc.is_in(ids, value_set=shared), pa.scalar(None, pa.string()), ids)
-        return lines.set_column(
-            lines.schema.get_field_index("native_id"), lines.schema.field("native_id"), unique
-        )
 
 
 _HANDLERS: Final[dict[str, Callable[[_Reader, Element], None]]] = {
