@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Final
 
-from reconciliation.formats.canonical import LineCollector, ParsedDelivery, Statement
+from reconciliation.formats.canonical import LineWriter, ParsedDelivery, Statement
 from reconciliation.formats.mastercard_elements import FUNCTION_HEADER, FUNCTION_TRAILER, ORIGINATOR_SIGNS
 from reconciliation.formats.mastercard_framing import ASK_AGAIN, refused
 from reconciliation.formats.mastercard_lines import LineReader, digits_of
@@ -49,10 +49,10 @@ class _LogicalFile:
 class Delivery:
     """Takes the messages of one physical file in order and gives the parsed delivery at its end."""
 
-    def __init__(self, *, line_reader: LineReader, account: str | None) -> None:
+    def __init__(self, *, line_reader: LineReader, lines: LineWriter, account: str | None) -> None:
         self._line_reader = line_reader
         self._account = account
-        self._lines = LineCollector()
+        self._lines = lines
         self._statements: list[Statement] = []
         self._statements_begun = 0
         self._file_ids: list[str] = []
@@ -105,8 +105,8 @@ class Delivery:
             file_reference="+".join(self._file_ids),
             test_mode=self._test_mode,
             statements=tuple(self._statements),
-            lines=self._lines.table(),
             notes=tuple(notes),
+            ids_may_repeat=False,  # file id and message number
         )
 
     def _begun(self, message: Message, function: str) -> _LogicalFile:

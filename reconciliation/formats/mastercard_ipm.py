@@ -37,7 +37,7 @@ from typing import BinaryIO, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from reconciliation.errors import SourcesError
-from reconciliation.formats.canonical import ParsedDelivery, ReadOptions
+from reconciliation.formats.canonical import Emit, LineWriter, ParsedDelivery, ReadOptions
 from reconciliation.formats.mastercard_files import Delivery
 from reconciliation.formats.mastercard_framing import open_frames, starts_like_messages
 from reconciliation.formats.mastercard_lines import ELEMENTS_READ, LineReader, Side
@@ -53,8 +53,8 @@ def sniff(head: bytes) -> bool:
     return starts_like_messages(head)
 
 
-def read(stream: BinaryIO, options: ReadOptions) -> ParsedDelivery:
-    """Read a whole IPM file, in bounded memory apart from the lines.
+def read(stream: BinaryIO, options: ReadOptions, emit: Emit) -> ParsedDelivery:
+    """Read a whole IPM file, in bounded memory.
 
     Statements: one per logical file and asset, with ``statement_ref`` '<file id>/<asset>', the file id's sequence
     number and no balances. Lines: one per 1240, 1442 and 1740, ``native_id`` '<file id>/<DE 71 as a number>'; then one
@@ -68,15 +68,20 @@ def read(stream: BinaryIO, options: ReadOptions) -> ParsedDelivery:
         institution_ids=settings.institution_ids,
         event_zone=settings.event_zone,
     )
+    lines = LineWriter(emit)
     delivery = Delivery(
-        line_reader=LineReader(card_tokens=options.card_tokens, side=side), account=settings.account
+        line_reader=LineReader(card_tokens=options.card_tokens, side=side),
+        lines=lines,
+        account=settings.account,
     )
     messages = decoded_messages(
         frames.messages, card_tokens=options.card_tokens, ebcdic=settings.ebcdic, wanted=ELEMENTS_READ
     )
     for message in messages:
         delivery.take(message)
-    return delivery.parsed(format_name=NAME, format_version="1014" if frames.blocked else "vbs")
+    parsed = delivery.parsed(format_name=NAME, format_version="1014" if frames.blocked else "vbs")
+    lines.flush()
+    return parsed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from io import BytesIO
 from typing import Any
 
 from reconciliation.formats import mastercard_ipm
-from reconciliation.formats.canonical import ParsedDelivery, ReadOptions
+from reconciliation.formats.canonical import ParsedDelivery, ReadOptions, WholeDelivery, read_whole
 from reconciliation.formats.card_numbers import KeyedCardTokens
 
 CARD = "5555555555554444"  # test numbers that schemes and processors publish; no account has them
@@ -125,11 +125,15 @@ def file_of(messages: Sequence[Built], codec: str = "latin-1", *, blocked: bool 
     return framed([encoded(message, codec) for message in messages], blocked=blocked)
 
 
+def whole(data: bytes, **options: Any) -> WholeDelivery:
+    return read_whole(mastercard_ipm, BytesIO(data), replace(OPTIONS, **options))
+
+
 def parsed(data: bytes, **options: Any) -> ParsedDelivery:
-    return mastercard_ipm.read(BytesIO(data), replace(OPTIONS, **options))
+    return whole(data, **options).parsed
 
 
 def lines_of(data: bytes, **options: Any) -> list[dict[str, Any]]:
     """The lines without those of settlement."""
-    rows: list[dict[str, Any]] = parsed(data, **options).lines.to_pylist()
+    rows: list[dict[str, Any]] = whole(data, **options).lines.to_pylist()
     return [row for row in rows if row["kind"] != "settlement"]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from reconciliation.errors import SourcesError
 from reconciliation.formats import mastercard_ipm
-from reconciliation.formats.canonical import LINE_SCHEMA
+from reconciliation.formats.canonical import LINE_SCHEMA, read_whole
 from reconciliation.vocabulary import LINE_KINDS
 from tests.reconciliation.formats.mastercard_builder import (
     CARD,
@@ -31,6 +31,7 @@ from tests.reconciliation.formats.mastercard_builder import (
     logical_file,
     parsed,
     sale,
+    whole,
 )
 
 SECOND_FILE_ID = "0022611160000002555500018"
@@ -181,7 +182,7 @@ def test_amounts_of_currencies_with_no_or_three_decimals_are_taken_as_they_are(
 
 
 def test_each_asset_of_a_file_is_settled_by_its_net_and_returns_to_zero() -> None:
-    delivery = parsed(
+    delivery = whole(
         file_of(
             logical_file(
                 sale(10_000, fields={"p0146": fee("29", 120)}),
@@ -196,16 +197,16 @@ def test_each_asset_of_a_file_is_settled_by_its_net_and_returns_to_zero() -> Non
         ("JPY", -7_000, f"{FILE_ID}/settlement/JPY"),
     ]
     assert {row["batch_ref"] for row in settlements} == {FILE_ID}
-    assert [(s.asset, s.movement_minor, s.line_count, s.sequence_no) for s in delivery.statements] == [
+    assert [(s.asset, s.movement_minor, s.line_count, s.sequence_no) for s in delivery.parsed.statements] == [
         ("EUR", 0, 3, 17),
         ("JPY", 0, 2, 17),
     ]
 
 
 def test_a_file_whose_net_is_zero_has_nothing_to_settle() -> None:
-    delivery = parsed(file_of(logical_file(sale(500), sale(500, processing_code="200000"))))
+    delivery = whole(file_of(logical_file(sale(500), sale(500, processing_code="200000"))))
     assert delivery.lines.column("kind").to_pylist() == ["presentment", "refund"]
-    assert [(s.movement_minor, s.line_count) for s in delivery.statements] == [(0, 2)]
+    assert [(s.movement_minor, s.line_count) for s in delivery.parsed.statements] == [(0, 2)]
 
 
 def test_a_statement_names_its_file_its_proofs_and_no_balances() -> None:
@@ -223,19 +224,23 @@ def test_a_statement_names_its_file_its_proofs_and_no_balances() -> None:
 
 def test_two_logical_files_in_one_are_two_statements_numbered_each_from_one() -> None:
     messages = logical_file(sale(100)) + logical_file(sale(200), sale(300), file_id=SECOND_FILE_ID)
-    delivery = parsed(file_of(messages))
-    assert [(s.statement_ref, s.line_count, s.sequence_no) for s in delivery.statements] == [
+    delivery = whole(file_of(messages))
+    assert [(s.statement_ref, s.line_count, s.sequence_no) for s in delivery.parsed.statements] == [
         (f"{FILE_ID}/EUR", 2, 17),
         (f"{SECOND_FILE_ID}/EUR", 3, 18),
     ]
-    assert delivery.file_reference == f"{FILE_ID}+{SECOND_FILE_ID}"
+    assert delivery.parsed.file_reference == f"{FILE_ID}+{SECOND_FILE_ID}"
     assert delivery.lines.column("statement_no").to_pylist() == [0, 0, 1, 1, 1]
     assert delivery.lines.column("record_no").to_pylist() == [2, 3, 5, 6, 7]
 
 
 def test_a_file_without_movements_is_accepted_with_no_statement() -> None:
-    delivery = parsed(file_of(logical_file()))
-    assert (delivery.statements, delivery.lines.num_rows, delivery.file_reference) == ((), 0, FILE_ID)
+    delivery = whole(file_of(logical_file()))
+    assert (delivery.parsed.statements, delivery.lines.num_rows, delivery.parsed.file_reference) == (
+        (),
+        0,
+        FILE_ID,
+    )
 
 
 def test_a_test_file_says_so() -> None:
@@ -253,8 +258,8 @@ def test_administrative_messages_are_counted_and_are_no_lines() -> None:
 
 def test_what_is_tolerated_is_noted() -> None:
     unstated = sale(fields={"p0148": "8402", "p0146": fee("29", 5, settlement="02")}, de72="A\x07B")
-    delivery = parsed(file_of(logical_file(unstated)))
-    assert delivery.notes == (
+    delivery = whole(file_of(logical_file(unstated)))
+    assert delivery.parsed.notes == (
         "1 amounts whose exponent PDS 0148 does not state: ISO 4217's was used",
         "1 fees with settlement indicator '02': taken as kept back",
         "1 free texts with control characters: replaced by spaces",
@@ -266,11 +271,11 @@ def test_what_is_tolerated_is_noted() -> None:
 @pytest.mark.parametrize("blocked", [False, True])
 def test_encoding_and_blocking_make_no_difference(codec: str, blocked: bool) -> None:
     messages = logical_file(*(sale(number, de72=" " * number) for number in range(1, 40)))
-    plain = parsed(file_of(messages))
-    delivery = parsed(file_of(messages, codec, blocked=blocked))
+    plain = whole(file_of(messages))
+    delivery = whole(file_of(messages, codec, blocked=blocked))
     assert delivery.lines.equals(plain.lines)
-    assert delivery.statements == plain.statements
-    assert delivery.format_version == ("1014" if blocked else "vbs")
+    assert delivery.parsed.statements == plain.parsed.statements
+    assert delivery.parsed.format_version == ("1014" if blocked else "vbs")
 
 
 def test_the_other_ebcdic_code_page_is_read_when_the_source_says_so() -> None:
@@ -283,7 +288,7 @@ def test_hexadecimal_bitmaps_are_read_too() -> None:
     messages = logical_file(sale(), sale(700))
     for codec in ("latin-1", "cp500"):
         data = framed([encoded(message, codec, hexadecimal=True) for message in messages])
-        assert parsed(data).lines.equals(parsed(file_of(messages)).lines)
+        assert whole(data).lines.equals(whole(file_of(messages)).lines)
 
 
 def test_an_ebcdic_file_with_spaces_where_pad_bytes_would_be_is_not_taken_for_blocked() -> None:
@@ -299,7 +304,7 @@ def test_a_file_is_read_from_a_stream_that_gives_little_at_a_time() -> None:
             return super().read(min(size or 1, 700))
 
     data = file_of(logical_file(*(sale(number) for number in range(1, 30))), blocked=True)
-    assert mastercard_ipm.read(Slow(data), OPTIONS).lines.equals(parsed(data).lines)
+    assert read_whole(mastercard_ipm, Slow(data), OPTIONS).lines.equals(whole(data).lines)
 
 
 def test_the_first_bytes_tell_an_ipm_file_from_others() -> None:
@@ -353,13 +358,13 @@ def test_any_file_comes_back_as_it_was_written(
     drawn: list[tuple[tuple[str, dict[int, str]], int, int, str]], codec: str, blocked: bool
 ) -> None:
     data = file_of(logical_file(*(message for message, *_ in drawn)), codec, blocked=blocked)
-    delivery = parsed(data, settings={"ebcdic": "cp037"} if codec == "cp037" else {})
+    delivery = whole(data, settings={"ebcdic": "cp037"} if codec == "cp037" else {})
     assert delivery.lines.schema.equals(LINE_SCHEMA)
     rows = [row for row in delivery.lines.to_pylist() if row["kind"] != "settlement"]
     assert [(row["amount_minor"], row["fee_minor"], row["asset"]) for row in rows] == [
         (amount_minor, fee_minor, asset) for _, amount_minor, fee_minor, asset in drawn
     ]
-    for number, statement in enumerate(delivery.statements):
+    for number, statement in enumerate(delivery.parsed.statements):
         of_statement = [row for row in delivery.lines.to_pylist() if row["statement_no"] == number]
         assert len(of_statement) == statement.line_count
         assert sum(row["amount_minor"] for row in of_statement) == statement.movement_minor == 0

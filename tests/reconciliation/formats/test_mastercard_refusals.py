@@ -30,6 +30,7 @@ from tests.reconciliation.formats.mastercard_builder import (
     parsed,
     pds,
     sale,
+    whole,
 )
 
 # Every message of these files carries card numbers wherever a sender may put one.
@@ -285,7 +286,7 @@ def test_a_block_without_its_pad_bytes_is_refused() -> None:
 def test_a_block_is_filled_up_and_fill_is_no_data() -> None:
     data = file_of(GOOD, blocked=True)
     for fill in (b"\x40" * 1014, (bytes(1012) + b"\x40\x40") * 400):
-        assert parsed(data + fill).lines.equals(parsed(data).lines)
+        assert whole(data + fill).lines.equals(whole(data).lines)
     assert refusal_of(data + b"\x40" * 9).code == "truncated"
 
 
@@ -301,7 +302,7 @@ def test_a_file_over_the_size_limit_is_refused_while_reading() -> None:
 
 
 def test_no_card_number_reaches_the_result_wherever_the_file_has_it() -> None:
-    delivery = parsed(file_of(logical_file(canary(), as_type(canary(), "1442", de24="450"))))
+    delivery = whole(file_of(logical_file(canary(), as_type(canary(), "1442", de24="450"))))
     shown = repr(delivery) + repr(delivery.lines.to_pylist())
     bare = shown.replace(" ", "").replace("-", "")
     assert not any(card in bare for card in CARDS)
