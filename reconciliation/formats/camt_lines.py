@@ -24,7 +24,7 @@ from reconciliation.formats.camt_values import (
     refused,
     sign_of,
 )
-from reconciliation.formats.canonical import LineCollector, ReadOptions
+from reconciliation.formats.canonical import LineWriter, ReadOptions
 
 _TEXT_LENGTH_MAX: Final = 4_000  # remittance is 140 characters a piece; the file itself stays the evidence
 _RATE: Final = re.compile(r"\d{1,18}(?:\.\d{1,18})?", re.ASCII)
@@ -75,7 +75,7 @@ def add_lines(
     details: Sequence[Detail],
     place: EntryPlace,
     *,
-    collector: LineCollector,
+    writer: LineWriter,
     options: ReadOptions,
     notes: Notes,
 ) -> BookedEntry:
@@ -103,7 +103,7 @@ def add_lines(
             native_id = detail.servicer_ref if detail.servicer_ref != entry.servicer_ref else None
             if native_id is None and entry.servicer_ref is not None:
                 native_id = f"{entry.servicer_ref}/{index + 1}"
-            collector.add(
+            writer.add(
                 **shared,
                 **_fields(entry, detail, leaf_minor, options),
                 native_id=native_id,
@@ -120,7 +120,7 @@ def add_lines(
         detail.references.get("PmtInfId") for detail in details
     }
     declared.discard(None)
-    collector.add(
+    writer.add(
         **shared,
         **_fields(entry, only, total_minor, options),
         native_id=(only.servicer_ref if only else None) or entry.servicer_ref,

@@ -6,7 +6,7 @@ import pytest
 
 from reconciliation.errors import RefusedFile
 from reconciliation.formats import camt
-from reconciliation.formats.canonical import ParsedDelivery, ReadOptions
+from reconciliation.formats.canonical import ReadOptions, WholeDelivery, read_whole
 from reconciliation.formats.card_numbers import KeyedCardTokens
 
 OPTIONS = ReadOptions(card_tokens=KeyedCardTokens(bytes(range(32))))
@@ -78,8 +78,8 @@ def document(*statements: str, namespace: str = NAMESPACE, header: str = "<MsgId
     )
 
 
-def read(content: str | bytes) -> ParsedDelivery:
-    return camt.read(BytesIO(content.encode() if isinstance(content, str) else content), OPTIONS)
+def read(content: str | bytes, options: ReadOptions = OPTIONS) -> WholeDelivery:
+    return read_whole(camt, BytesIO(content.encode() if isinstance(content, str) else content), options)
 
 
 def refusal(content: str | bytes) -> RefusedFile:
@@ -88,5 +88,5 @@ def refusal(content: str | bytes) -> RefusedFile:
     return caught.value
 
 
-def column(delivery: ParsedDelivery, name: str) -> list[object]:
+def column(delivery: WholeDelivery, name: str) -> list[object]:
     return list(delivery.lines[name].to_pylist())

@@ -19,12 +19,16 @@ from tests.reconciliation.formats.camt_builder import (
 
 def test_a_statement_is_read_with_its_balances_tied() -> None:
     delivery = read(document(statement(entry())))
-    (only,) = delivery.statements
+    (only,) = delivery.parsed.statements
     assert (only.statement_ref, only.account, only.asset) == ("S1", "DE89370400440532013000", "EUR")
     assert (only.opening_minor, only.movement_minor, only.closing_minor) == (10000, 2500, 12500)
     assert (only.sequence_no, only.from_date, only.to_date) == (7, date(2026, 11, 16), date(2026, 11, 16))
     assert only.proofs == ("OPBD 100.00 + 1 booked entries 25.00 = CLBD 125.00 EUR",)
-    assert (delivery.format_version, delivery.file_reference, delivery.notes) == ("001.08", "M1", ())
+    assert (delivery.parsed.format_version, delivery.parsed.file_reference, delivery.parsed.notes) == (
+        "001.08",
+        "M1",
+        (),
+    )
     (line,) = delivery.lines.to_pylist()
     assert (line["amount_minor"], line["native_id"], line["ref_servicer"]) == (2500, "BANK1", "BANK1")
     assert (line["booking_date"], line["value_date"]) == (date(2026, 11, 16), date(2026, 11, 17))
@@ -51,7 +55,7 @@ def test_a_batch_whose_details_add_up_becomes_one_line_per_detail() -> None:
     assert column(delivery, "native_id") == ["BANK1/1", "OWN"]
     assert column(delivery, "batch_ref") == ["BATCH-9", "BATCH-9"]
     assert column(delivery, "record_no") == [1, 1]
-    assert delivery.statements[0].line_count == 2
+    assert delivery.parsed.statements[0].line_count == 2
 
 
 def test_a_batch_without_details_is_one_line_that_names_its_batch() -> None:
@@ -65,8 +69,8 @@ def test_details_that_do_not_add_up_leave_the_entry_whole_and_are_noted() -> Non
     details = "<NtryDtls>" + detail("30.00") + detail("5.00") + "</NtryDtls>"
     delivery = read(document(statement(entry(details=details))))
     assert column(delivery, "amount_minor") == [2500]
-    assert "do not add up" in delivery.notes[0]
-    assert "statement 1, entry 1 (BANK1)" in delivery.notes[0]
+    assert "do not add up" in delivery.parsed.notes[0]
+    assert "statement 1, entry 1 (BANK1)" in delivery.parsed.notes[0]
 
 
 def test_a_single_detail_lends_its_references_even_when_a_charge_makes_its_amount_another() -> None:
@@ -159,7 +163,7 @@ def test_currencies_without_cents_and_with_three_decimals_are_exact(
 def test_entries_that_are_not_booked_are_counted_and_not_loaded() -> None:
     pending = entry("9.99", status="<Sts>PDNG</Sts>")
     delivery = read(document(statement(entry(status="<Sts>BOOK</Sts>"), pending)))
-    assert delivery.statements[0].pending_count == 1
+    assert delivery.parsed.statements[0].pending_count == 1
     assert column(delivery, "amount_minor") == [2500]
 
 
@@ -176,18 +180,20 @@ def test_dates_stay_as_the_bank_wrote_them() -> None:
 def test_an_entry_without_booking_date_takes_the_day_of_a_one_day_statement_and_is_noted() -> None:
     delivery = read(document(statement(entry(booked="", valued="<ValDt><Dt>2026-11-20</Dt></ValDt>"))))
     assert column(delivery, "booking_date") == [date(2026, 11, 16)]
-    assert "without booking date" in delivery.notes[0]
+    assert "without booking date" in delivery.parsed.notes[0]
 
 
 def test_a_balance_without_direction_is_a_credit_and_noted() -> None:
     both = balance("OPBD", "100.00", side="") + balance("CLBD", "125.00", side="")
     delivery = read(document(statement(entry(), balances=both)))
-    assert delivery.notes == ("balances without CdtDbtInd, read as credit: 2 times, first at statement 1",)
+    assert delivery.parsed.notes == (
+        "balances without CdtDbtInd, read as credit: 2 times, first at statement 1",
+    )
 
 
 def test_an_overdrawn_account_ties_out_with_debit_balances() -> None:
     both = balance("PRCD", "10.00", side="DBIT", day="2026-11-13") + balance("CLBD", "15.00")
-    (only,) = read(document(statement(entry(), balances=both))).statements
+    (only,) = read(document(statement(entry(), balances=both))).parsed.statements
     assert (only.opening_minor, only.closing_minor) == (-1000, 1500)
 
 
@@ -196,7 +202,7 @@ def test_several_accounts_in_one_file_are_told_apart() -> None:
         entry("1", asset="JPY", ref="BANK2"), opening="4", closing="5", asset="JPY", account="JP1"
     )
     delivery = read(document(statement(entry()), other))
-    assert [(one.account, one.asset, one.movement_minor) for one in delivery.statements] == [
+    assert [(one.account, one.asset, one.movement_minor) for one in delivery.parsed.statements] == [
         ("DE89370400440532013000", "EUR", 2500),
         ("JP1", "JPY", 1),
     ]
@@ -214,20 +220,21 @@ def test_pages_of_a_statement_are_proved_one_by_one() -> None:
         balances=balance("ITBD", "125.00") + balance("CLBD", "150.00"),
         more="<StmtPgntn><PgNb>2</PgNb><LastPgInd>true</LastPgInd></StmtPgntn>",
     )
-    assert [one.statement_ref for one in read(document(first, second)).statements] == [
+    assert [one.statement_ref for one in read(document(first, second)).parsed.statements] == [
         "S1/page 1",
         "S1/page 2",
     ]
 
 
 def test_a_statement_without_entries_may_state_one_balance() -> None:
-    (only,) = read(document(statement(balances=balance("CLBD", "80.00")))).statements
+    (only,) = read(document(statement(balances=balance("CLBD", "80.00")))).parsed.statements
     assert (only.opening_minor, only.closing_minor, only.line_count) == (8000, 8000, 0)
 
 
-def test_a_servicer_reference_that_several_entries_share_identifies_none_of_them() -> None:
+def test_a_servicer_reference_that_several_entries_share_is_left_to_the_intake_to_drop() -> None:
     delivery = read(document(statement(entry(), entry(), entry(ref="X"), closing="175.00")))
-    assert column(delivery, "native_id") == [None, None, "X"]
+    assert delivery.parsed.ids_may_repeat
+    assert column(delivery, "native_id") == ["BANK1", "BANK1", "X"]
     assert column(delivery, "ref_servicer") == ["BANK1", "BANK1", "X"]
 
 
@@ -236,7 +243,7 @@ def test_stated_totals_are_proved_too() -> None:
         "<TxsSummry><TtlNtries><NbOfNtries>1</NbOfNtries><Sum>25.00</Sum></TtlNtries>"
         "<TtlDbtNtries><NbOfNtries>0</NbOfNtries></TtlDbtNtries></TxsSummry>"
     )
-    assert len(read(document(statement(entry(), more=summary))).statements[0].proofs) == 3
+    assert len(read(document(statement(entry(), more=summary))).parsed.statements[0].proofs) == 3
     wrong = refusal(document(statement(entry(), more=summary.replace(">1<", ">2<"))))
     assert (wrong.code, wrong.expected) == ("control_total", "1 entries of 25.00 EUR as booked here")
 
@@ -244,7 +251,7 @@ def test_stated_totals_are_proved_too() -> None:
 @pytest.mark.parametrize("version", [f"{number:02}" for number in range(2, 15)])
 def test_every_version_is_read_by_the_names_of_its_elements(version: str) -> None:
     delivery = read(document(statement(entry()), namespace=NAMESPACE[:-2] + version))
-    assert (delivery.format_version, delivery.notes) == (f"001.{version}", ())
+    assert (delivery.parsed.format_version, delivery.parsed.notes) == (f"001.{version}", ())
 
 
 def test_envelopes_prefixes_and_byte_order_marks_change_nothing() -> None:
@@ -263,13 +270,13 @@ def test_envelopes_prefixes_and_byte_order_marks_change_nothing() -> None:
     ):
         delivery = read(variant)
         assert delivery.lines.equals(expected.lines)
-        assert delivery.statements == expected.statements
+        assert delivery.parsed.statements == expected.parsed.statements
 
 
 def test_a_repeat_and_a_test_file_say_so() -> None:
     repeat = read(document(statement(entry(), more="<CpyDplctInd>DUPL</CpyDplctInd>")))
-    assert "marked as a repeat" in repeat.notes[0]
+    assert "marked as a repeat" in repeat.parsed.notes[0]
     assert read(
         document(statement(entry()), header="<MsgId>M</MsgId><AddtlInf>SPS/2.0/TEST</AddtlInf>")
-    ).test_mode
-    assert not repeat.test_mode
+    ).parsed.test_mode
+    assert not repeat.parsed.test_mode

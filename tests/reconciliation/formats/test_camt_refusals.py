@@ -1,14 +1,12 @@
 """What is wrong with a camt.053 is said with place, expected and found; attacks never reach the parser's bad sides."""
 
 import dataclasses
-from io import BytesIO
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciliation.errors import RefusedFile, SourcesError
-from reconciliation.formats import camt
 from tests.reconciliation.formats.camt_builder import (
     OPTIONS,
     balance,
@@ -141,7 +139,7 @@ def test_depth_text_and_size_have_limits() -> None:
     long = refusal(GOOD.replace(">E-1<", ">" + "E" * 20_001 + "<"))
     assert (long.code, long.found) == ("limit", "20001")
     with pytest.raises(RefusedFile, match="at most 100 bytes"):
-        camt.read(BytesIO(GOOD.encode()), dataclasses.replace(OPTIONS, bytes_max=100))
+        read(GOOD, dataclasses.replace(OPTIONS, bytes_max=100))
     assert refusal("<!-- " + "x" * 70_000 + "-->" + GOOD).code == "limit"
 
 
@@ -165,7 +163,7 @@ def test_a_refusal_never_shows_a_card_number() -> None:
 
 def test_settings_that_are_not_known_are_an_error_of_the_configuration() -> None:
     with pytest.raises(SourcesError, match="colour is not known"):
-        camt.read(BytesIO(GOOD.encode()), dataclasses.replace(OPTIONS, settings={"colour": "red"}))
+        read(GOOD, dataclasses.replace(OPTIONS, settings={"colour": "red"}))
 
 
 def test_a_long_file_cut_at_every_kilobyte_is_refused() -> None:
@@ -188,7 +186,7 @@ def test_a_changed_character_never_gives_another_sum_unproved(position: int, cha
         delivery = read(GOOD[:position] + character + GOOD[position + 1 :])
     except RefusedFile:
         return
-    (only,) = delivery.statements
+    (only,) = delivery.parsed.statements
     assert only.opening_minor is not None
     assert only.opening_minor + sum(delivery.lines["amount_minor"].to_pylist()) == only.closing_minor
 

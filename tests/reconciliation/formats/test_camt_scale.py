@@ -12,11 +12,12 @@ MEASURE = """
 import resource, sys
 from tests.reconciliation.formats.camt_builder import OPTIONS
 from reconciliation.formats import camt
+sums = []
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 with open(sys.argv[1], "rb") as stream:
-    delivery = camt.read(stream, OPTIONS)
+    camt.read(stream, OPTIONS, lambda batch: sums.append((batch.num_rows, sum(batch["amount_minor"].to_pylist()))))
 grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-print(delivery.lines.num_rows, sum(delivery.lines["amount_minor"].to_pylist()), grown // 1024)
+print(sum(count for count, _ in sums), sum(minor for _, minor in sums), grown // 1024)
 """
 
 

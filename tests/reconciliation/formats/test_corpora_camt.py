@@ -15,7 +15,7 @@ from lxml import etree
 
 from reconciliation.errors import RefusedFile
 from reconciliation.formats import camt
-from reconciliation.formats.canonical import ParsedDelivery
+from reconciliation.formats.canonical import WholeDelivery, read_whole
 from tests.reconciliation.formats.camt_builder import OPTIONS
 
 BOOKED_BALANCES = {"OPBD", "PRCD", "CLBD", "ITBD"}
@@ -26,7 +26,7 @@ class Outcome:
     path: Path
     content: str
     expected: dict[str, str]
-    delivery: ParsedDelivery | None
+    delivery: WholeDelivery | None
     refused: RefusedFile | None
 
 
@@ -43,7 +43,7 @@ def outcome(path: Path, content: str, expected: dict[str, str]) -> Outcome:
     delivery = refused = None
     try:
         with path.open("rb") as stream:
-            delivery = camt.read(stream, OPTIONS)
+            delivery = read_whole(camt, stream, OPTIONS)
     except RefusedFile as error:
         refused = error
     return Outcome(path=path, content=content, expected=expected, delivery=delivery, refused=refused)
@@ -69,7 +69,7 @@ def test_what_is_read_has_the_entries_and_the_sum_that_independent_readers_found
 
 def test_what_is_read_is_proved_statement_by_statement(outcomes: list[Outcome]) -> None:
     for one in outcomes:
-        for statement in one.delivery.statements if one.delivery is not None else ():
+        for statement in one.delivery.parsed.statements if one.delivery is not None else ():
             assert statement.opening_minor is not None, one.path
             assert statement.opening_minor + statement.movement_minor == statement.closing_minor, one.path
 
