@@ -20,14 +20,11 @@ from functools import lru_cache
 from typing import BinaryIO, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import numpy as np
-import pyarrow as pa
-
 from ledger_core.errors import AmountError, UnknownAssetError
 from ledger_core.money import exponent_of, format_minor, parse_amount_minor
 from reconciliation.errors import RefusedFile, SourcesError
 from reconciliation.formats.bounded_lines import bounded_lines
-from reconciliation.formats.canonical import LineCollector, ParsedDelivery, ReadOptions, Statement
+from reconciliation.formats.canonical import Emit, LineWriter, ParsedDelivery, ReadOptions, Statement
 from reconciliation.formats.stripe_columns import KINDS, REQUIRED, REVERSALS, Columns, columns_of
 from reconciliation.formats.stripe_proofs import Proofs, refused
 
@@ -48,13 +45,13 @@ def sniff(head: bytes) -> bool:
     return all(name.encode() in names for name in REQUIRED)
 
 
-def read(stream: BinaryIO, options: ReadOptions) -> ParsedDelivery:
+def read(stream: BinaryIO, options: ReadOptions, emit: Emit) -> ParsedDelivery:
     """Read and prove one report, or raise ``RefusedFile``; ``SourcesError`` for settings that are not known.
 
     ``record_no`` counts rows with the header as row 1. ``batch_ref`` of a row is its payout; the payout's own row has
     ``ref_payout``. A line is booked on the day of its payout, without one on the day it was made.
     """
-    reader = _Reader(options, _read_settings(options.settings))
+    reader = _Reader(options, _read_settings(options.settings), emit)
     place = "the start"
     try:
         lines = bounded_lines(stream, bytes_max=options.bytes_max, line_bytes_max=_LINE_BYTES_MAX)
@@ -113,12 +110,11 @@ def _read_settings(settings: Mapping[str, str]) -> _Settings:
 class _Reader:
     """Lines and sums while the rows go by."""
 
-    def __init__(self, options: ReadOptions, settings: _Settings) -> None:
+    def __init__(self, options: ReadOptions, settings: _Settings, emit: Emit) -> None:
         self.settings = settings
         self._options = options
-        self._collector = LineCollector()
+        self._writer = LineWriter(emit)
         self._proofs = Proofs()
-        self._rows_by_id: dict[str, int] = {}
         self._numbers: dict[str, int] = {}  # statement number by currency, in order of first appearance
 
     def add(self, row_no: int, row: list[str], columns: Columns) -> None:
@@ -141,7 +137,7 @@ class _Reader:
             self._proofs.note(f"reporting category {category[:40]!r} is not known, read as adjustment")
         is_payout = kind == "payout"
         original_minor, original_asset = _original(row, columns, currency, row_no)
-        self._collector.add(
+        self._writer.add(
             statement_no=self._numbers.setdefault(currency, len(self._numbers)),
             record_no=row_no,
             native_id=row[columns.native_id],
@@ -166,27 +162,22 @@ class _Reader:
         )
 
     def delivery(self, columns: Columns) -> ParsedDelivery:
-        """Prove the payouts and return everything read, statements in order of their currencies."""
+        """Prove the payouts and return what was read, statements as their currencies first appear."""
         proofs = self._proofs.prove(payout_rows_required=self.settings.payout_rows_required)
         if columns.unknown:
             self._proofs.note(
                 f"columns that are not documented, not read: {', '.join(columns.unknown)[:400]}"
             )
-        order = sorted(self._numbers)
-        statements = tuple(self._statement(currency, proofs[currency]) for currency in order)
-        lines = self._collector.table()
-        if lines.num_rows:
-            rank = np.array([order.index(currency) for currency in self._numbers], dtype=np.int32)
-            numbers = pa.array(rank[lines["statement_no"].to_numpy()], pa.int32())
-            lines = lines.set_column(0, lines.schema.field(0), numbers)
+        statements = tuple(self._statement(currency, proofs[currency]) for currency in self._numbers)
+        self._writer.flush()
         return ParsedDelivery(
             format_name=NAME,
             format_version="itemised",
             file_reference=None,  # a report has no number of its own; its statements are known by payout day
             test_mode=False,
             statements=statements,
-            lines=lines,
             notes=self._proofs.notes(),
+            ids_may_repeat=False,
         )
 
     def _statement(self, currency: str, proofs: tuple[str, ...]) -> Statement:
@@ -216,13 +207,8 @@ class _Reader:
         if longest > limit:
             raise refused("limit", f"row {row_no}", f"at most {limit} characters a field", f"{longest}")
         native_id = row[columns.native_id]
-        place = f"row {row_no}, balance_transaction_id"
         if not native_id.strip():
-            raise refused("structure", place, "an identification", "none")
-        first_row_no = self._rows_by_id.setdefault(native_id, row_no)
-        if first_row_no != row_no:
-            found = f"{native_id[:40]} again, first in row {first_row_no}"
-            raise refused("conflict", place, "each balance transaction once", found)
+            raise refused("structure", f"row {row_no}, balance_transaction_id", "an identification", "none")
 
     def _event_at(self, row: list[str], columns: Columns, row_no: int) -> datetime | None:
         """The instant the transaction was made; a day without time is none."""
