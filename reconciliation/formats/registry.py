@@ -4,7 +4,13 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from reconciliation.formats import camt, mastercard_ipm, stripe_payout
+from reconciliation.formats import (
+    camt,
+    mastercard_ipm,
+    paypal_stl,
+    paypal_trr,
+    stripe_payout,
+)
 from reconciliation.formats.canonical import Format
 
 FORMATS: Final[Mapping[str, Format]] = MappingProxyType(
@@ -12,6 +18,8 @@ FORMATS: Final[Mapping[str, Format]] = MappingProxyType(
         "camt.053": camt,
         "stripe.payout_reconciliation": stripe_payout,
         "mastercard.ipm": mastercard_ipm,
+        "paypal.stl": paypal_stl,
+        "paypal.trr": paypal_trr,
     }
 )
 """Format name, as sources.yaml says it, to its reader."""
