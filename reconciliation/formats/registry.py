@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import Final
 
 from reconciliation.formats import (
+    bai2,
     camt,
     mastercard_ipm,
     paypal_stl,
@@ -18,6 +19,7 @@ FORMATS: Final[Mapping[str, Format]] = MappingProxyType(
         "camt.053": camt,
         "stripe.payout_reconciliation": stripe_payout,
         "mastercard.ipm": mastercard_ipm,
+        "bai2": bai2,
         "paypal.stl": paypal_stl,
         "paypal.trr": paypal_trr,
     }
