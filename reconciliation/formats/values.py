@@ -28,6 +28,7 @@ _NOT_PROVIDED: Final = frozenset(
     {"NOTPROVIDED", "NOT PROVIDED", "NONREF", "NOREF", "NOTAVAILABLE", "N/A", "NULL", "NONE"}
 )
 _RATIOS: Final = (10, 100, 1000)
+_COMPACT_JSON: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode  # made once: it is a hot path
 
 
 def refused(code: str, place: str, expected: str, found: str, remedy: str = ASK_AGAIN) -> RefusedFile:
@@ -174,7 +175,7 @@ def other_refs_json(**references: str | None) -> str | None:
     if unknown:
         raise KeyError(f"not references: {sorted(unknown)}")
     given = {name: text for name, text in sorted(references.items()) if text}
-    return json.dumps(given, separators=(",", ":"), ensure_ascii=False) if given else None
+    return _COMPACT_JSON(given) if given else None
 
 
 def difference_in_words(expected_minor: int, found_minor: int, asset: str) -> str:
