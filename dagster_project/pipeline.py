@@ -97,7 +97,7 @@ def open_project(settings: Settings) -> Project:
         settings=settings,
         database=reach(settings),
         sources=sources,
-        card_tokens=KeyedCardTokens(settings.card_key()),
+        card_tokens=KeyedCardTokens(*settings.card_keys()),
     )
     alert_channels(project)  # a route that leads nowhere is said now, not when the first alert waits
     return project

@@ -88,7 +88,7 @@ def child_environment(project: Project) -> dict[str, str]:
         "TIEOUT_DATABASE_URL": database.url,
         "TIEOUT_DAGSTER_DATABASE_URL": database.dagster_libpq_url,
     }
-    if settings.given_card_key is None:
+    if not settings.given_card_keys:
         places["TIEOUT_CARD_KEY_FILE"] = str(settings.card_key_file)
     if settings.kafka_file is not None:
         places["TIEOUT_KAFKA_FILE"] = str(settings.kafka_file)

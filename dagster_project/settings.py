@@ -5,8 +5,8 @@
 | `TIEOUT_HOME` | the project's folder | the current folder |
 | `TIEOUT_DATABASE_URL` | a PostgreSQL server of your own, 15 or newer | the embedded server |
 | `TIEOUT_DAGSTER_DATABASE_URL` | Dagster's own database | database `dagster` on the same server |
-| `TIEOUT_CARD_KEY` | key of the card tokens, 64 or more hex digits | see the next |
-| `TIEOUT_CARD_KEY_FILE` | a file that holds it | `.tieout/card.key`, made once, mode 0600 |
+| `TIEOUT_CARD_KEY` | keys of the card tokens, 64 or more hex digits each, spaces between, newest last | see the next |
+| `TIEOUT_CARD_KEY_FILE` | a file that holds them, one a line, newest last | `.tieout/card.key`, made once, mode 0600 |
 | `TIEOUT_SOURCES` | the sources file | `.tieout/sources.yaml`, else `sources.yaml` in the home |
 | `TIEOUT_LANDING` | the folder where deliveries arrive | `.tieout/landing` |
 | `TIEOUT_ALERT_URLS` | where alerts go, Apprise URLs, white space between | alerts go to a file alone |
@@ -22,9 +22,10 @@ environment later.
 import binascii
 import contextlib
 import difflib
+import fcntl
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -59,7 +60,7 @@ class Settings:
     database_url: str | None = field(default=None, repr=False)
     dagster_database_url: str | None = field(default=None, repr=False)
     alert_urls: tuple[str, ...] = field(default=(), repr=False)
-    given_card_key: bytes | None = field(default=None, repr=False)
+    given_card_keys: tuple[bytes, ...] = field(default=(), repr=False)
     kafka_servers: str | None = None
     kafka_topic: str = "tieout.journal"
     kafka_file: Path | None = None
@@ -69,16 +70,46 @@ class Settings:
         """The product's own folder below the home."""
         return self.home / STATE_FOLDER
 
-    def card_key(self) -> bytes:
-        """The key of the card tokens; made and kept at the first call when none was ever given.
+    def card_keys(self) -> tuple[bytes, ...]:
+        """Keys of the card tokens, newest first: it makes the tokens, by the others old ones are recognised.
 
-        Losing it breaks the link between old and new tokens of the same card, so it is never replaced.
+        One is made and kept at the first call when none was ever given. Losing a key breaks the link between old and
+        new tokens of the same card, so none is ever replaced: ``rotated_card_keys`` adds one.
         """
-        if self.given_card_key is not None:
-            return self.given_card_key
+        if self.given_card_keys:
+            return self.given_card_keys
         if not self.card_key_file.exists():
             _create_card_key(self.card_key_file)
-        return _parsed_card_key(self.card_key_file.read_text(), str(self.card_key_file))
+        return _parsed_card_keys(_read(self.card_key_file), str(self.card_key_file))
+
+    def rotated_card_keys(self) -> tuple[bytes, ...]:
+        """Add a new key to the file, keeping the old ones; gives all of them, newest first.
+
+        The file is replaced in one step, on disk before anything uses the key; of two rotations at once, both stay.
+        """
+        if self.given_card_keys:
+            raise SettingsError(
+                "TIEOUT_CARD_KEY: expected the card keys in a file, found them in the environment; "
+                f"put a new one after the others there (openssl rand -hex {CARD_KEY_BYTES}), or use a file."
+            )
+        self.card_keys()
+        path = self.card_key_file.resolve()  # a link stays a link
+        try:
+            with _locked(path.parent):
+                kept = _read(path)
+                _parsed_card_keys(kept, str(path))
+                text = f"{kept.rstrip()}\n{secrets.token_hex(CARD_KEY_BYTES)}\n"
+                draft = _written_aside(path, text, like=path)
+                try:
+                    draft.replace(path)
+                finally:
+                    draft.unlink(missing_ok=True)
+                _to_disk(path.parent)
+        except OSError as error:
+            raise SettingsError(
+                f"{path}: expected to add a card key there, found {error.strerror}; the old keys are as they were."
+            ) from error
+        return self.card_keys()
 
 
 def read_settings(environment: Mapping[str, str], current_folder: Path) -> Settings:
@@ -110,7 +141,7 @@ def read_settings(environment: Mapping[str, str], current_folder: Path) -> Setti
         database_url=given.get("TIEOUT_DATABASE_URL"),
         dagster_database_url=given.get("TIEOUT_DAGSTER_DATABASE_URL"),
         alert_urls=tuple(given.get("TIEOUT_ALERT_URLS", "").split()),
-        given_card_key=_parsed_card_key(key, "TIEOUT_CARD_KEY") if key else None,
+        given_card_keys=_parsed_card_keys(key, "TIEOUT_CARD_KEY") if key else (),
         kafka_servers=given.get("TIEOUT_KAFKA_SERVERS"),
         kafka_topic=given.get("TIEOUT_KAFKA_TOPIC", "tieout.journal"),
         kafka_file=path("TIEOUT_KAFKA_FILE", home) if "TIEOUT_KAFKA_FILE" in given else None,
@@ -130,35 +161,80 @@ def _refuse_unknown(environment: Mapping[str, str]) -> None:
             raise SettingsError(f"environment: expected a known setting, found {name}; {remedy}")
 
 
-def _parsed_card_key(text: str, place: str) -> bytes:
-    """The key's bytes; no message ever shows what was given."""
+def _parsed_card_keys(text: str, place: str) -> tuple[bytes, ...]:
+    """The keys, newest first (it stands last); no message ever shows what was given."""
+    keys: list[bytes] = []
+    for word in text.split() or [""]:
+        try:
+            key = binascii.unhexlify(word)
+        except ValueError:
+            key = b""
+        if len(key) < CARD_KEY_BYTES:
+            raise SettingsError(
+                f"{place}: expected a key of at least {2 * CARD_KEY_BYTES} hex digits, found something else or a "
+                f"shorter one; make one with: openssl rand -hex {CARD_KEY_BYTES}"
+            )
+        keys.append(key)
+    return tuple(dict.fromkeys(reversed(keys)))
+
+
+def _read(path: Path) -> str:
     try:
-        key = binascii.unhexlify(text.strip())
-    except ValueError:
-        key = b""
-    if len(key) < CARD_KEY_BYTES:
-        raise SettingsError(
-            f"{place}: expected a key of at least {2 * CARD_KEY_BYTES} hex digits, found something else or a shorter "
-            f"one; make one with: openssl rand -hex {CARD_KEY_BYTES}"
-        )
-    return key
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: expected the card keys, found no readable text") from error
 
 
 def _create_card_key(path: Path) -> None:
     """Written aside and linked into place: of two processes that come at once, one key wins for both."""
-    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    draft: Path | None = None
     try:
         path.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secrets.token_hex(CARD_KEY_BYTES) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        draft = _written_aside(path, secrets.token_hex(CARD_KEY_BYTES) + "\n")
         with contextlib.suppress(FileExistsError):
             os.link(draft, path)
+        _to_disk(path.parent)
     except OSError as error:
         raise SettingsError(
             f"{path}: expected to keep the card key there, found {error.strerror}; "
             f"set TIEOUT_CARD_KEY_FILE to a file that you may write."
         ) from error
     finally:
+        if draft is not None:
+            draft.unlink(missing_ok=True)
+
+
+def _written_aside(path: Path, text: str, *, like: Path | None = None) -> Path:
+    """A file beside ``path``, on disk and for its owner alone, who is the owner of ``like`` where one is given."""
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    try:
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            if like is not None and os.geteuid() == 0:
+                owner = like.stat()
+                os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
+            os.fsync(file.fileno())
+    except OSError:
         draft.unlink(missing_ok=True)
+        raise
+    return draft
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """One process at a time; the lock goes with the process, however it ends."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _to_disk(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

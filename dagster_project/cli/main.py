@@ -7,6 +7,7 @@ import click
 
 from dagster_project.cli import ledger_export, ledger_feed, ledger_life, ledger_proof
 from dagster_project.cli.bench import bench
+from dagster_project.cli.card_key import card_key
 from dagster_project.cli.ledger import ledger
 from dagster_project.cli.output import Context, json_option, pass_context, say
 from dagster_project.cli.recon import deliveries, exceptions, export, ingest, reconcile, statement
@@ -98,6 +99,7 @@ for command in (
 ):
     ledger.add_command(command)
 for command in (
+    card_key,
     ledger,
     ingest,
     deliveries,

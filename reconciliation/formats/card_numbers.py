@@ -1,31 +1,43 @@
 """Card numbers leave the product's memory at the parser's edge: keyed token, truncated form, masked free text.
 
 Law: no full card number is stored, logged or shown, and nobody without the key can test a guessed number against a
-token. The key comes from the shell and lives outside the database; this module neither finds nor keeps it anywhere.
+token. The keys come from the shell and live outside the database; this module neither finds nor keeps them anywhere.
 
 What counts as a card number in free text: 13 to 19 digits, in one run or in groups parted by one space or hyphen, with
 a length and prefix that a card scheme issues and a good Luhn digit. A group of more than 19 digits is a reference (a
 23-digit acquirer reference number, a 25-digit file id) and stays as it is, so references survive. An IBAN or an order
 number may read as a card number by chance (one in ten of those with a fitting prefix): its middle is masked too.
 
+Sensitive authentication data (tracks of the magnetic stripe, card verification codes) may not be kept after a payment
+is authorised, not even encrypted (PCI DSS 4.0.1, requirement 3.3). A text that a reader masks refuses its file when it
+holds any: ``KeyedCardTokens.masked`` raises, so that no reader can forget it. ``masked_text`` blots it out instead, for
+what is shown to people.
+
 >>> masked_text("paid with 5555 5555 5555 4444, ref 74537604221431003881865")
 'paid with 5555 55** **** 4444, ref 74537604221431003881865'
+>>> masked_text("5555555555554444=29121010000012300000")
+'555555******4444*********************'
 """
 
-import base64
 import hmac
 import re
-from collections.abc import Iterator
 from typing import Final, NoReturn
+
+from reconciliation.errors import RefusedFile
 
 KEY_LENGTH_MIN: Final = 32  # bytes; shorter than the digest would be the weakest part (RFC 2104, section 3)
 CARD_LENGTH_MIN: Final = 12  # Maestro; ISO/IEC 7812 allows up to 19
 CARD_LENGTH_MAX: Final = 19
+TEXT_PLACE: Final = "a text of the file"
+"""Place of a refusal by ``KeyedCardTokens.masked``, which knows no other; a reader may put the record before it."""
 
 _VERSION: Final = "v1"
 _TOKEN_BYTES: Final = (
     20  # 160 bits of the digest; base32, because long runs of digits in hex look like card numbers
 )
+_BASE32: Final = "abcdefghijklmnopqrstuvwxyz234567"
+_BASE32_PAIRS: Final = tuple(first + second for first in _BASE32 for second in _BASE32)  # ten bits each
+_SHIFTS: Final = tuple(range(8 * _TOKEN_BYTES - 10, -1, -10))
 _TEXT_LENGTH_MIN: Final = 13  # shorter numbers in free text are far more often something else
 
 # Six-digit ranges and the lengths their schemes issue (public knowledge, ISO/IEC 7812 issuers; generous on purpose).
@@ -46,27 +58,61 @@ _ISSUER_RANGES: Final = (
     ("979200", "979299", frozenset({16})),  # Troy
 )
 
+_LENGTHS: Final = {
+    f"{prefix:04d}": lengths
+    for low, high, lengths in _ISSUER_RANGES
+    for prefix in range(int(low[:4]), int(high[:4]) + 1)
+}
+"""Lengths that are issued, by the first four digits: every range begins and ends at a full hundred."""
+
 _BETWEEN: Final = " \u00a0\u202f\\-\u2010\u2011\u2012\u2013"
+_ASCII_SUSPECT: Final = re.compile(r"[0-9][0-9 -]{11,}[0-9]")
+_SUSPECT: Final = re.compile(rf"\d[\d{_BETWEEN}]{{11,}}\d")
 _DIGIT_RUN: Final = re.compile(rf"\d(?:[{_BETWEEN}]?\d){{{_TEXT_LENGTH_MIN - 1},}}")
 _DIGIT_GROUP: Final = re.compile(r"\d+")
 _CARD_DIGITS: Final = re.compile(rf"[0-9]{{{CARD_LENGTH_MIN},{CARD_LENGTH_MAX}}}", re.ASCII)
 _DOUBLED: Final = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)  # a doubled digit, less nine when it has two
+_LUHN_PAIRS: Final = {f"{pair:02d}": _DOUBLED[pair // 10] + pair % 10 for pair in range(100)}
+
+# After the number: a separator, expiry YYMM, a service code of three digits, then what the issuer put there.
+_TRACK_2_REST: Final = re.compile(r"[=Dd]\d\d(?:0[1-9]|1[0-2])\d{3}[0-9A-F]*\??")
+_TRACK_1_REST: Final = re.compile(r"\^[^^\n]{2,26}\^(?:\d\d(?:0[1-9]|1[0-2])\d{3}|\^)[^?\n]{0,60}\??")
+_VERIFICATION: Final = re.compile(
+    r"\b(?:cvv2?|cvc2|cav2|cvn2|card verification (?:code|number|value))[\s:=#.-]{1,3}\d{3,4}(?![\d%])",
+    re.IGNORECASE,
+)
+_VERIFICATION_OF_A_CARD: Final = re.compile(
+    r"\b(?:cvc|cvn|cid|csc|security code)[\s:=#.-]{1,3}\d{3,4}(?![\d%])", re.IGNORECASE
+)
+"""Labels that mean other things too, so that they count only beside a card number."""
 
 
 class KeyedCardTokens:
-    """Card tokens under one key: equal numbers give equal tokens, another key gives another token.
+    """Card tokens under the newest key: equal numbers give equal tokens, another key gives another token.
 
     A token reads ``v1:<key id>:<base32>``: 160 bits of HMAC-SHA-256 over the digits. The key id is a digest of the
-    key, so that tokens of an older key are recognised when keys are rotated. Keys under 32 bytes are a ValueError.
+    key: tokens of the ``older`` keys (newest first) are recognised by it when keys were rotated, and ``tokens`` gives
+    what a card was called under each of them. Keys under 32 bytes are a ValueError.
+
+    >>> tokens = KeyedCardTokens(bytes(range(32)))
+    >>> tokens.token("5555555555554444").split(":")[:2] == ["v1", tokens.key_id]
+    True
     """
 
-    __slots__ = ("_key", "key_id")
+    __slots__ = ("_keys", "_prefix", "key_id")
 
-    def __init__(self, key: bytes) -> None:
-        if len(key) < KEY_LENGTH_MIN:
-            raise ValueError(f"card key: expected at least {KEY_LENGTH_MIN} bytes, found {len(key)}")
-        self._key = bytes(key)
-        self.key_id = hmac.digest(self._key, b"tieout key id", "sha256").hex()[:8]
+    def __init__(self, key: bytes, *older: bytes) -> None:
+        for one in (key, *older):
+            if len(one) < KEY_LENGTH_MIN:
+                raise ValueError(f"card key: expected at least {KEY_LENGTH_MIN} bytes, found {len(one)}")
+        self._keys = {key_id_of(one): bytes(one) for one in (key, *older)}
+        self.key_id = key_id_of(key)
+        self._prefix = f"{_VERSION}:{self.key_id}:"
+
+    @property
+    def key_ids(self) -> tuple[str, ...]:
+        """Ids of all keys, newest first."""
+        return tuple(self._keys)
 
     def token(self, card_number: str) -> str:
         """Token of 12 to 19 ASCII digits; anything else is a ValueError that does not repeat the text."""
@@ -75,18 +121,53 @@ class KeyedCardTokens:
                 f"card number: expected {CARD_LENGTH_MIN} to {CARD_LENGTH_MAX} digits, "
                 f"found {len(card_number)} characters that are not that"
             )
-        digest = hmac.digest(self._key, b"tieout card number " + card_number.encode(), "sha256")
-        return f"{_VERSION}:{self.key_id}:{base64.b32encode(digest[:_TOKEN_BYTES]).decode().lower()}"
+        return self._prefix + _digest(self._keys[self.key_id], card_number)
+
+    def tokens(self, card_number: str) -> tuple[str, ...]:
+        """The card's token under every key, newest first: by these its lines are found whenever they were read."""
+        newest = self.token(card_number)
+        older = (
+            f"{_VERSION}:{key_id}:{_digest(key, card_number)}"
+            for key_id, key in self._keys.items()
+            if key_id != self.key_id
+        )
+        return (newest, *older)
+
+    def recognises(self, token: str) -> bool:
+        """Whether the token was made under one of these keys, as far as its key id tells."""
+        version, _, rest = token.partition(":")
+        return version == _VERSION and rest.partition(":")[0] in self._keys
 
     def masked(self, text: str) -> str:
-        """Free text with every card number truncated; see ``masked_text``."""
-        return masked_text(text)
+        """Free text with every card number truncated; see ``masked_text``.
+
+        Raises:
+            RefusedFile: the text holds track data or a card verification code (code ``sensitive_data``).
+        """
+        if _is_harmless(text):
+            return text
+        masked, sensitive = _masked(text)
+        if sensitive is not None:
+            raise RefusedFile(
+                code="sensitive_data",
+                place=TEXT_PLACE,
+                expected="no sensitive authentication data",
+                found=sensitive,
+                remedy="Destroy this copy of the file and tell whoever sent it; "
+                "a file without such data can be taken in.",
+            )
+        return masked
 
     def __repr__(self) -> str:
         return f"KeyedCardTokens(key_id={self.key_id!r})"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("card tokens hold a key and are not copied or pickled")
+
+
+def key_id_of(key: bytes) -> str:
+    """The public name of a key: eight hex digits of a digest, by which its tokens are recognised."""
+    return hmac.digest(key, b"tieout key id", "sha256").hex()[:8]
 
 
 def truncated(card_number: str) -> str | None:
@@ -97,45 +178,118 @@ def truncated(card_number: str) -> str | None:
 
 
 def luhn_valid(digits: str) -> bool:
-    """Whether the last digit is the check digit of the others (ISO/IEC 7812-1, annex B). Digits only."""
-    values = [int(digit) for digit in reversed(digits)]
-    return (sum(values[::2]) + sum(_DOUBLED[value] for value in values[1::2])) % 10 == 0
+    """Whether the last digit is the check digit of the others (ISO/IEC 7812-1, annex B). ASCII digits only."""
+    if len(digits) % 2:
+        digits = "0" + digits
+    return sum([_LUHN_PAIRS[digits[at : at + 2]] for at in range(0, len(digits), 2)]) % 10 == 0
+
+
+def reads_as_card(digits: str) -> bool:
+    """Whether 13 to 19 ASCII digits have a prefix and length that a scheme issues, and a good check digit."""
+    lengths = _LENGTHS.get(digits[:4])
+    return lengths is not None and len(digits) in lengths and luhn_valid(digits)
 
 
 def masked_text(text: str) -> str:
     """Free text with every card number in it truncated to first six and last four; groups and all else stay.
 
+    Track data loses all that follows the number, a labelled verification code its digits. Never raises.
+
     >>> masked_text("5105-1051-0510-5100")
     '5105-10**-****-5100'
     """
-    if len(text) < _TEXT_LENGTH_MIN or _DIGIT_RUN.search(text) is None:
-        return text
-    hidden = {place for run in _DIGIT_RUN.finditer(text) for place in _hidden_places(text, run)}
-    if not hidden:
-        return text
-    return "".join("*" if place in hidden else character for place, character in enumerate(text))
+    return text if _is_harmless(text) else _masked(text)[0]
 
 
-def _hidden_places(text: str, run: re.Match[str]) -> Iterator[int]:
-    """Places of the digits to hide in one run of groups: each span of whole groups that reads as a card number.
+def holds_track_data(text: str) -> str | None:
+    """What sensitive authentication data a text holds, in words; None if it holds none.
+
+    >>> holds_track_data("%B5555555555554444^DOE/JANE^29121010000012300000?")
+    'track 1 data'
+    >>> holds_track_data("CVV2: 123")
+    'a card verification code'
+    """
+    return _masked(text)[1]
+
+
+def _digest(key: bytes, card_number: str) -> str:
+    digest = hmac.digest(key, b"tieout card number " + card_number.encode(), "sha256")
+    bits = int.from_bytes(digest[:_TOKEN_BYTES])
+    return "".join([_BASE32_PAIRS[bits >> shift & 1023] for shift in _SHIFTS])
+
+
+def _is_harmless(text: str) -> bool:
+    """Whether a quick look proves that there is nothing to mask, as in nearly every text: it goes by every field."""
+    if (_ASCII_SUSPECT if text.isascii() else _SUSPECT).search(text) is not None:
+        return len(text) > CARD_LENGTH_MAX and text.isdecimal()
+    return not _may_be_labelled(text)
+
+
+def _may_be_labelled(text: str) -> bool:
+    lowered = text.lower()
+    return "cv" in lowered or "av2" in lowered or "verification" in lowered
+
+
+def _masked(text: str) -> tuple[str, str | None]:
+    """The text without card numbers, and what sensitive data it held."""
+    sensitive: str | None = None
+    spans: list[tuple[int, int]] = []
+    for run in _DIGIT_RUN.finditer(text):
+        for hidden, end in _cards_in(text, run):
+            spans += hidden
+            rest, found = _track_after(text, end)
+            if found is not None:
+                spans.append(rest)
+                sensitive = found
+    labels = [*_VERIFICATION.finditer(text)] if _may_be_labelled(text) else []
+    labels += _VERIFICATION_OF_A_CARD.finditer(text) if spans else ()
+    for label in labels:
+        spans += [group.span() for group in _DIGIT_GROUP.finditer(text, label.end() - 4, label.end())]
+        sensitive = sensitive or "a card verification code"
+    if not spans:
+        return text, None
+    characters = list(text)
+    for start, end in spans:
+        characters[start:end] = "*" * (end - start)
+    return "".join(characters), sensitive
+
+
+def _cards_in(text: str, run: re.Match[str]) -> list[tuple[list[tuple[int, int]], int]]:
+    """Each span of whole groups of a run that reads as a card number: what to hide of it, and its end.
 
     Spans may overlap when groups repeat; a digit is shown only if every span over it shows it.
     """
-    groups = [list(range(*group.span())) for group in _DIGIT_GROUP.finditer(text, *run.span())]
+    start, end = run.span()
+    if text[start:end].isdecimal():  # one group: by far the most frequent
+        single = end - start <= CARD_LENGTH_MAX and reads_as_card(_ascii(text[start:end]))
+        return [([(start + 6, end - 4)], end)] if single else []
+    cards: list[tuple[list[tuple[int, int]], int]] = []
+    groups = [group.span() for group in _DIGIT_GROUP.finditer(text, start, end)]
     for first in range(len(groups)):
-        places: list[int] = []
-        for group in groups[first:]:
-            places += group
-            if len(places) > CARD_LENGTH_MAX:
+        digits = ""
+        for last in range(first, len(groups)):
+            digits += text[slice(*groups[last])]
+            if len(digits) > CARD_LENGTH_MAX:
                 break
-            if len(places) >= _TEXT_LENGTH_MIN and _reads_as_card("".join(text[place] for place in places)):
-                yield from places[6:-4]
+            if len(digits) >= _TEXT_LENGTH_MIN and reads_as_card(_ascii(digits)):
+                places = [place for group in groups[first : last + 1] for place in range(*group)]
+                cards.append(([(place, place + 1) for place in places[6:-4]], groups[last][1]))
+    return cards
 
 
-def _reads_as_card(digits: str) -> bool:
-    if not digits.isascii():
-        digits = "".join(str(int(digit)) for digit in digits)
-    prefix, length = digits[:6], len(digits)
-    return any(
-        low <= prefix <= high and length in lengths for low, high, lengths in _ISSUER_RANGES
-    ) and luhn_valid(digits)
+def _track_after(text: str, end: int) -> tuple[tuple[int, int], str | None]:
+    """Where the rest of a track lies that follows a card number, and which track it is."""
+    mark = text[end : end + 1]
+    if mark and mark in "=Dd":
+        track_2 = _TRACK_2_REST.match(text, end)
+        if track_2 is not None:
+            return track_2.span(), "track 2 data"
+    elif mark == "^":
+        track_1 = _TRACK_1_REST.match(text, end)
+        if track_1 is not None:
+            return track_1.span(), "track 1 data"
+    return (end, end), None
+
+
+def _ascii(digits: str) -> str:
+    return digits if digits.isascii() else "".join(str(int(digit)) for digit in digits)

@@ -16,6 +16,7 @@ from ledger_core.sql import lock
 from reconciliation.alerts import alert_of_refusal, write_alerts
 from reconciliation.errors import AlreadyRunning, RefusedFile, SourcesError
 from reconciliation.formats.canonical import ParsedDelivery, ReadOptions
+from reconciliation.formats.card_numbers import masked_text
 from reconciliation.formats.registry import FORMATS
 from reconciliation.intake.checks import check_delivery, check_file_name, recordable_name
 from reconciliation.intake.loading import Changes, Outcome, compare, run, stage, write
@@ -111,7 +112,7 @@ def take_in(
     digest, byte_count = _digest(stream)
     file = _File(
         source_id=source.id,
-        file_name=options.card_tokens.masked(recordable_name(file_name)),
+        file_name=masked_text(recordable_name(file_name)),
         file_sha256=digest,
         byte_count=byte_count,
         for_date=for_date,
@@ -126,7 +127,7 @@ def take_in(
         with connection.transaction():
             return _load(connection, source, file, parsed)
     except RefusedFile as refusal:
-        return _reject(connection, file, _presentable(refusal, options), name, parsed)
+        return _reject(connection, file, _presentable(refusal), name, parsed)
 
 
 def _load(
@@ -269,12 +270,12 @@ def _digest(stream: BinaryIO) -> tuple[str, int]:
     return digest.hexdigest(), byte_count
 
 
-def _presentable(refusal: RefusedFile, options: ReadOptions) -> RefusedFile:
+def _presentable(refusal: RefusedFile) -> RefusedFile:
     """The refusal as it may be stored and shown: card numbers masked, no NUL, of bounded length."""
 
     def safe(text: str) -> str:
         storable = text.encode(errors="replace").decode().replace("\0", "\N{SYMBOL FOR NULL}")
-        return options.card_tokens.masked(storable)[:_REFUSAL_LENGTH_MAX]
+        return masked_text(storable)[:_REFUSAL_LENGTH_MAX]
 
     return RefusedFile(
         code=refusal.code,

@@ -67,7 +67,7 @@ def test_secrets_are_never_shown(tmp_path: Path) -> None:
     for shown in (repr(settings), str(settings), f"{settings}"):
         assert "hunter" not in shown
         assert KEY not in shown
-        assert repr(settings.card_key()) not in shown
+        assert repr(settings.card_keys()[0]) not in shown
 
 
 @pytest.mark.parametrize("key", ["a1" * 31, "not hex " * 16, "a1" * 31 + "a"])
@@ -82,7 +82,7 @@ def test_a_weak_or_broken_card_key_is_refused_and_not_repeated(key: str, tmp_pat
 def test_a_card_key_is_made_once_for_all_processes_and_readable_by_its_owner_alone(tmp_path: Path) -> None:
     code = (
         "from pathlib import Path; from dagster_project.settings import read_settings; import sys; "
-        "print(read_settings({}, Path(sys.argv[1])).card_key().hex())"
+        "print(read_settings({}, Path(sys.argv[1])).card_keys()[0].hex())"
     )
     command = [sys.executable, "-c", code, str(tmp_path)]
     runs = [
@@ -100,6 +100,6 @@ def test_a_card_key_is_made_once_for_all_processes_and_readable_by_its_owner_alo
 def test_a_card_key_may_come_from_a_file_of_ones_own(tmp_path: Path) -> None:
     (tmp_path / "key").write_text(KEY + "\n")
     settings = read_settings({"TIEOUT_CARD_KEY_FILE": "key"}, tmp_path)
-    assert settings.card_key() == bytes.fromhex(KEY)
+    assert settings.card_keys() == (bytes.fromhex(KEY),)
     with pytest.raises(SettingsError, match="found both"):
         read_settings({"TIEOUT_CARD_KEY_FILE": "key", "TIEOUT_CARD_KEY": KEY}, tmp_path)

@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciliation.formats.card_numbers import KeyedCardTokens, luhn_valid, masked_text, truncated
+from reconciliation.errors import RefusedFile
+from reconciliation.formats.card_numbers import (
+    TEXT_PLACE,
+    KeyedCardTokens,
+    holds_track_data,
+    key_id_of,
+    luhn_valid,
+    masked_text,
+    truncated,
+)
 from tests.reconciliation.formats.mastercard_builder import CARDS
 
 KEY = b"an example key of thirty-two b.."
@@ -27,6 +36,21 @@ def test_another_card_or_another_key_gives_another_token() -> None:
     other = KeyedCardTokens(KEY[::-1])
     assert other.token(CARDS[0]) not in tokens
     assert other.key_id != TOKENS.key_id, "tokens of a rotated key must be recognisable"
+
+
+def test_after_a_rotation_the_newest_key_makes_the_tokens_and_older_ones_are_recognised() -> None:
+    newest = b"a newer key of thirty-two bytes."
+    rotated = KeyedCardTokens(newest, KEY)
+    assert rotated.key_ids == (key_id_of(newest), TOKENS.key_id)
+    assert rotated.token(CARDS[0]) == KeyedCardTokens(newest).token(CARDS[0])
+    assert rotated.tokens(CARDS[0]) == (rotated.token(CARDS[0]), TOKENS.token(CARDS[0]))
+    assert rotated.recognises(TOKENS.token(CARDS[1]))
+    assert rotated.recognises(rotated.token(CARDS[1]))
+    assert not TOKENS.recognises(rotated.token(CARDS[1]))
+    for other in ("", "v1", "v2:" + TOKENS.key_id + ":abc", CARDS[0]):
+        assert not rotated.recognises(other)
+    with pytest.raises(ValueError, match="at least 32 bytes"):
+        KeyedCardTokens(newest, b"short")
 
 
 def test_a_token_holds_no_part_of_the_card_number() -> None:
@@ -134,3 +158,61 @@ def test_masking_twice_changes_nothing_more_and_keeps_the_length(text: str) -> N
     assert masked_text(masked) == masked
     assert len(masked) == len(text)
     assert all(new in (old, "*") for old, new in zip(text, masked, strict=True))
+
+
+TRACK_DATA = [
+    ("%B5555555555554444^DOE/JANE^29121010000012300000?", "track 1 data"),
+    ("B4111111111111111^A/B^^", "track 1 data"),
+    ("%B3782 822463 10005^DOE/JANE E^2912101000000000", "track 1 data"),
+    (";5555555555554444=29121010000012300000?", "track 2 data"),
+    ("swiped 4111111111111111=2912101 twice", "track 2 data"),
+    ("4111111111111111D29121010000012300000F", "track 2 data"),
+    ("CVV: 123", "a card verification code"),
+    ("paid, cvc2=1234.", "a card verification code"),
+    ("Card Verification Value 123", "a card verification code"),
+    ("card 4111 1111 1111 1111 CVC 123", "a card verification code"),
+    ("4111111111111111 security code: 9876", "a card verification code"),
+]
+
+
+@pytest.mark.parametrize(("text", "found"), TRACK_DATA)
+def test_sensitive_authentication_data_in_a_text_refuses_the_file_and_is_shown_nowhere(
+    text: str, found: str
+) -> None:
+    assert holds_track_data(text) == found
+    with pytest.raises(RefusedFile) as caught:
+        TOKENS.masked(text)
+    refusal = caught.value
+    assert (refusal.code, refusal.place, refusal.found) == ("sensitive_data", TEXT_PLACE, found)
+    for shown in (str(refusal), masked_text(text)):
+        assert not re.search(r"\d{7}|(?i:cv|code|value)\D{1,3}\d{3}", shown)
+    assert len(masked_text(text)) == len(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CVC 2024",  # a company or a club
+        "CID 1234",
+        "CVV match",
+        "CVV2: M",
+        "cvv 100%",
+        "CVV 12345",
+        "security code 123",
+        "card 5555555555554444 = 100.00",
+        "5555555555554444=12",
+        "5555555555554444=29133010000012300000",  # there is no month 13
+        "1234567890123456=29121010000012300000",  # no card number
+        "5555555555554444^",
+    ],
+)
+def test_what_only_resembles_sensitive_data_is_let_through(text: str) -> None:
+    assert holds_track_data(text) is None
+    assert TOKENS.masked(text) == masked_text(text)
+
+
+@given(st.text(max_size=60))
+def test_no_text_whatever_breaks_the_masking(text: str) -> None:
+    assert len(masked_text(text)) == len(text)
+    if holds_track_data(text) is None:
+        assert TOKENS.masked(text) == masked_text(text)
