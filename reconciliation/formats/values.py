@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from datetime import date
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
 from ledger_core.errors import AmountError, UnknownAssetError
 from ledger_core.money import MAX_AMOUNT_MINOR, exponent_of, format_minor, parse_amount_minor
@@ -28,7 +28,10 @@ _NOT_PROVIDED: Final = frozenset(
     {"NOTPROVIDED", "NOT PROVIDED", "NONREF", "NOREF", "NOTAVAILABLE", "N/A", "NULL", "NONE"}
 )
 _RATIOS: Final = (10, 100, 1000)
-_COMPACT_JSON: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode  # made once: it is a hot path
+_QUOTED: Final = json.JSONEncoder(ensure_ascii=False).encode  # fees and references go by every line
+_COMPACT_JSON: Final = json.JSONEncoder(
+    separators=(",", ":"), ensure_ascii=False
+).encode  # made once: it is a hot path
 
 
 def refused(code: str, place: str, expected: str, found: str, remedy: str = ASK_AGAIN) -> RefusedFile:
@@ -161,12 +164,15 @@ def fees_json(fees: Iterable[tuple[str, int, str, bool]]) -> str | None:
     >>> fees_json([("interchange", 12, "EUR", True)])
     '[{"amount_minor":12,"asset":"EUR","included":true,"type":"interchange"}]'
     """
-    rows: list[dict[str, Any]] = []
+    rows: list[str] = []
     for kind, amount_minor, asset, included in fees:
         if kind not in FEE_TYPES:
             raise KeyError(f"not a type of fee: {kind}")
-        rows.append({"amount_minor": amount_minor, "asset": asset, "included": included, "type": kind})
-    return json.dumps(rows, separators=(",", ":")) if rows else None
+        flag = "true" if included else "false"
+        rows.append(
+            f'{{"amount_minor":{amount_minor},"asset":{_QUOTED(asset)},"included":{flag},"type":"{kind}"}}'
+        )
+    return f"[{','.join(rows)}]" if rows else None
 
 
 def other_refs_json(**references: str | None) -> str | None:
