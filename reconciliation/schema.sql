@@ -83,6 +83,9 @@ CREATE TABLE recon.delivery (
     notes             text[] NOT NULL DEFAULT '{}',
     received_at       timestamptz NOT NULL DEFAULT clock_timestamp(),
     received_by       text NOT NULL DEFAULT session_user,
+    content_sha256    text NOT NULL CONSTRAINT content_sha256_shape CHECK (content_sha256 ~ '^[0-9a-f]{64}$'),  -- of what was unpacked
+    package_name      text,  -- the archive it came in, if any; file_sha256 is the archive's then
+    provisional_count bigint NOT NULL DEFAULT 0,  -- lines that never count: intraday, pending, expected
     CONSTRAINT refusal_is_whole CHECK (
         (outcome = 'rejected') = (refusal_code IS NOT NULL)
         AND num_nulls(refusal_code, refusal_place, refusal_expected, refusal_found, refusal_remedy) IN (0, 5)
@@ -90,9 +93,22 @@ CREATE TABLE recon.delivery (
     CONSTRAINT redelivery_names_the_first CHECK ((outcome = 'redelivered') = (same_as IS NOT NULL)),
     CONSTRAINT counts_of_lines_add_up CHECK (line_count = added_count + changed_count + unchanged_count)
 );
--- The same bytes are taken in once per source.
-CREATE UNIQUE INDEX delivery_bytes_once ON recon.delivery (source_id, file_sha256) WHERE outcome IN ('accepted', 'corrected');
+-- The same bytes are taken in once per source, whatever they came packed in.
+CREATE UNIQUE INDEX delivery_bytes_once ON recon.delivery (source_id, content_sha256) WHERE outcome IN ('accepted', 'corrected');
 CREATE INDEX delivery_by_source ON recon.delivery (source_id, delivery_id);
+
+-- A person's decision to take a file in although a proof of it failed: what failed is waived for these bytes, and flagged.
+CREATE TABLE recon.release (
+    release_id     bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT release_key PRIMARY KEY,
+    delivery_id    bigint NOT NULL CONSTRAINT released_once UNIQUE CONSTRAINT release_delivery REFERENCES recon.delivery ON DELETE RESTRICT,
+    source_id      text NOT NULL,
+    content_sha256 text NOT NULL,
+    code           text NOT NULL CONSTRAINT release_waives_a_proof CHECK (code IN ('balance', 'control_total', 'sequence')),
+    reason         text NOT NULL CONSTRAINT release_has_a_reason CHECK (reason <> ''),
+    actor          text NOT NULL CONSTRAINT release_has_an_actor CHECK (actor <> ''),
+    released_at    timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX release_by_content ON recon.release (source_id, content_sha256);
 
 -- One account's report in a delivery. A correction is a new version of the same statement_ref and to_date.
 CREATE TABLE recon.statement (
@@ -114,6 +130,7 @@ CREATE TABLE recon.statement (
     pending_count    bigint NOT NULL,
     proofs           text[] NOT NULL,
     recorded_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+    flags            text[] NOT NULL DEFAULT '{}',  -- proofs that failed and were waived by a release
     CONSTRAINT statement_version_once UNIQUE (source_id, account, statement_ref, to_date, version),
     CONSTRAINT statement_ties CHECK (opening_minor IS NULL OR closing_minor IS NULL OR opening_minor + movement_minor = closing_minor)
 );
@@ -127,7 +144,7 @@ CREATE TABLE recon.line (
     line_key              text NOT NULL,
     native_id             text,  -- the source's own id; line_key is made of it, with a suffix where it is used more than once
     version               integer NOT NULL CONSTRAINT line_version_positive CHECK (version >= 1),
-    statement_id          bigint NOT NULL CONSTRAINT line_statement REFERENCES recon.statement ON DELETE RESTRICT,
+    statement_id          bigint NOT NULL,  -- its statement is looked up by line_has_its_statement, once for all new rows
     record_no             bigint NOT NULL,
     account               text NOT NULL,
     booking_date          date NOT NULL,
@@ -158,6 +175,20 @@ CREATE TABLE recon.line (
     card_token            text CONSTRAINT card_token_is_a_token CHECK (card_token ~ '^v[0-9]+:' AND NOT card_token ~ ':[0-9]{12,19}$'),
     card_truncated        text CONSTRAINT card_is_truncated CHECK (card_truncated ~ '^[0-9]{6}[*]+[0-9]{4}$'),
     content_digest        text NOT NULL CONSTRAINT line_digest_shape CHECK (content_digest ~ '^[0-9a-f]{64}$'),
+    detail_no             integer,  -- place within a batch booking
+    settlement_date       date,
+    fees                  jsonb CONSTRAINT line_fees_are_a_list CHECK (jsonb_typeof(fees) = 'array'),
+    fx_numerator          bigint,  -- amount = original amount x numerator / denominator, in major units
+    fx_denominator        bigint,
+    other_refs            jsonb CONSTRAINT line_other_refs_by_name CHECK (jsonb_typeof(other_refs) = 'object'),
+    batch_minor           bigint,  -- the batch booking that this line is a part of
+    counterparty_account  text,
+    counterparty_bic      text,
+    reason_code           text,
+    byte_offset           bigint,  -- where the record stands in the unpacked file
+    byte_length           integer,
+    CONSTRAINT line_rate_is_a_fraction CHECK (
+        num_nulls(fx_numerator, fx_denominator) IN (0, 2) AND fx_numerator > 0 AND fx_denominator > 0),
     CONSTRAINT line_version_once UNIQUE (source_id, line_key, version),
     CONSTRAINT line_text_without_card_number CHECK (text !~ '[0-9]{13}' OR NOT recon.holds_card_number(text)),
     CONSTRAINT line_counterparty_without_card_number
@@ -165,15 +196,37 @@ CREATE TABLE recon.line (
 );
 CREATE INDEX line_by_day ON recon.line (source_id, booking_date);
 CREATE INDEX line_by_statement ON recon.line (statement_id);
+-- The indexes on references are of their hashes: half the size and half the time to write, and references are only ever asked
+-- for by equality. A query says both, hash and reference.
 -- Finds every line that one id of the source ever named: the same movement in another file, an id used again.
-CREATE INDEX line_by_native_id ON recon.line (source_id, native_id) WHERE native_id IS NOT NULL;
+CREATE INDEX line_by_native_id ON recon.line (source_id, hashtextextended(native_id, 0)) WHERE native_id IS NOT NULL;
 -- Finds what was written after a run's snapshot, late commits included.
 CREATE INDEX line_by_transaction ON recon.line (source_id, xid);
-CREATE INDEX line_by_end_to_end ON recon.line (ref_end_to_end) WHERE ref_end_to_end IS NOT NULL;
-CREATE INDEX line_by_psp ON recon.line (ref_psp) WHERE ref_psp IS NOT NULL;
-CREATE INDEX line_by_payout ON recon.line (ref_payout) WHERE ref_payout IS NOT NULL;
-CREATE INDEX line_by_arn ON recon.line (ref_arn) WHERE ref_arn IS NOT NULL;
-CREATE INDEX line_by_batch ON recon.line (batch_ref) WHERE batch_ref IS NOT NULL;
+CREATE INDEX line_by_end_to_end ON recon.line (hashtextextended(ref_end_to_end, 0)) WHERE ref_end_to_end IS NOT NULL;
+CREATE INDEX line_by_psp ON recon.line (hashtextextended(ref_psp, 0)) WHERE ref_psp IS NOT NULL;
+CREATE INDEX line_by_payout ON recon.line (hashtextextended(ref_payout, 0)) WHERE ref_payout IS NOT NULL;
+CREATE INDEX line_by_arn ON recon.line (hashtextextended(ref_arn, 0)) WHERE ref_arn IS NOT NULL;
+CREATE INDEX line_by_batch ON recon.line (hashtextextended(batch_ref, 0)) WHERE batch_ref IS NOT NULL;
+
+-- Every line has its statement, which nobody can remove: a foreign key asked once for all new rows, not once for each.
+CREATE FUNCTION recon.check_line_statements() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    wrong bigint;
+BEGIN
+    SELECT n.statement_id INTO wrong
+    FROM (SELECT DISTINCT l.statement_id, l.source_id, l.account, l.asset FROM new_line AS l) AS n
+    LEFT JOIN recon.statement AS s ON s.statement_id = n.statement_id AND s.source_id = n.source_id AND s.account = n.account AND s.asset = n.asset
+    WHERE s.statement_id IS NULL
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'line of statement %: expected a statement of its source, account and asset', wrong USING ERRCODE = 'TR005';
+    END IF;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER line_has_its_statement AFTER INSERT ON recon.line
+    REFERENCING NEW TABLE AS new_line FOR EACH STATEMENT EXECUTE FUNCTION recon.check_line_statements();
 
 -- A version of a line that no longer speaks: a newer version took its place, or a corrected file dropped it.
 CREATE TABLE recon.line_closure (
@@ -184,6 +237,48 @@ CREATE TABLE recon.line_closure (
     closed_at   timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 CREATE INDEX line_closure_by_transaction ON recon.line_closure (xid);
+
+-- What is told but not booked for good: lines of intraday reports, pending and expected ones. They are never counted, proved or
+-- matched; the end-of-day statement that covers them replaces them.
+CREATE TABLE recon.provisional_line (
+    provisional_id        bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT provisional_line_key PRIMARY KEY,
+    xid                   xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    delivery_id           bigint NOT NULL CONSTRAINT provisional_line_delivery REFERENCES recon.delivery ON DELETE RESTRICT,
+    source_id             text NOT NULL,
+    account               text NOT NULL,
+    report_ref            text NOT NULL,
+    report_date           date NOT NULL,
+    line_key              text NOT NULL,  -- content and ordinal: a report that tells of it again tells nothing new
+    status                text NOT NULL CONSTRAINT provisional_line_status CHECK (status IN ('interim', 'pending', 'expected', 'info')),
+    record_no             bigint NOT NULL,
+    native_id             text,
+    booking_date          date NOT NULL,
+    value_date            date,
+    amount_minor          bigint NOT NULL,
+    asset                 text NOT NULL,
+    kind                  text NOT NULL,
+    type_code             text,
+    ref_end_to_end        text,
+    ref_uetr              text,
+    ref_servicer          text,
+    batch_ref             text,
+    other_refs            jsonb,
+    counterparty          text,
+    text                  text,
+    CONSTRAINT provisional_line_once UNIQUE (source_id, account, line_key),
+    CONSTRAINT provisional_line_without_card_number CHECK (
+        (text !~ '[0-9]{13}' OR NOT recon.holds_card_number(text))
+        AND (counterparty !~ '[0-9]{13}' OR NOT recon.holds_card_number(counterparty)))
+);
+CREATE INDEX provisional_line_by_account ON recon.provisional_line (source_id, account, report_date);
+
+-- A provisional line that a statement has replaced: with the booked line it became, where one fits, and else without.
+CREATE TABLE recon.provisional_end (
+    provisional_id bigint CONSTRAINT provisional_ends_once PRIMARY KEY CONSTRAINT provisional_end_line REFERENCES recon.provisional_line ON DELETE RESTRICT,
+    statement_id   bigint NOT NULL CONSTRAINT provisional_end_statement REFERENCES recon.statement ON DELETE RESTRICT,
+    line_id        bigint CONSTRAINT provisional_end_booked REFERENCES recon.line ON DELETE RESTRICT,
+    ended_at       timestamptz NOT NULL DEFAULT clock_timestamp()
+);
 
 -- --------------------------------------------------------------------------------------------------------------- runs
 
@@ -554,7 +649,8 @@ DO $$
 DECLARE
     evidence text;
 BEGIN
-    FOREACH evidence IN ARRAY ARRAY['source_version', 'delivery', 'statement', 'line', 'line_closure', 'run', 'match_group',
+    FOREACH evidence IN ARRAY ARRAY['source_version', 'delivery', 'release', 'statement', 'line', 'line_closure',
+        'provisional_line', 'provisional_end', 'run', 'match_group',
         'match_revocation', 'decision', 'exception_event', 'balance_proof', 'alert', 'alert_attempt'] LOOP
         EXECUTE format('CREATE TRIGGER %I BEFORE UPDATE OR DELETE OR TRUNCATE ON recon.%I
             FOR EACH STATEMENT EXECUTE FUNCTION recon.refuse_change()', evidence || '_append_only', evidence);
@@ -600,6 +696,15 @@ LEFT JOIN (
     FROM recon.source_version AS s
     ORDER BY s.source_id, s.loaded_at DESC
 ) AS v ON v.source_id = l.source_id;
+
+-- Every provisional line: live until a statement has replaced it.
+CREATE VIEW recon.provisional_line_v1 AS
+SELECT p.source_id AS source, p.account, p.report_ref, p.report_date, p.line_key, p.status, p.record_no, p.booking_date, p.value_date,
+    p.amount_minor, p.asset, p.kind, p.type_code, p.ref_end_to_end, p.ref_uetr, p.ref_servicer, p.batch_ref, p.other_refs,
+    p.counterparty, p.text, e.provisional_id IS NULL AS live, l.line_key AS became_line_key, p.delivery_id, p.provisional_id
+FROM recon.provisional_line AS p
+LEFT JOIN recon.provisional_end AS e ON e.provisional_id = p.provisional_id
+LEFT JOIN recon.line AS l ON l.line_id = e.line_id;
 
 -- Every group with its members and state.
 CREATE VIEW recon.match_v1 AS
@@ -648,6 +753,27 @@ BEGIN
     WHERE g.group_id = rejected_group_id
     ON CONFLICT DO NOTHING;
     INSERT INTO recon.match_revocation (group_id, reason, actor) VALUES (rejected_group_id, rejected_reason, rejected_by);
+END
+$$;
+
+-- Waive the proof that a refused file failed, for exactly these bytes. The next delivery of them is taken in and flagged.
+CREATE FUNCTION recon.release_delivery(released_delivery_id bigint, release_reason text, released_by text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    refused recon.delivery;
+BEGIN
+    SELECT d.* INTO refused FROM recon.delivery AS d WHERE d.delivery_id = released_delivery_id;
+    IF refused.delivery_id IS NULL OR refused.outcome <> 'rejected' THEN
+        RAISE EXCEPTION 'delivery %: expected one that was refused, found %', released_delivery_id, coalesce(refused.outcome, 'none')
+            USING ERRCODE = 'TR006', HINT = 'tieout deliveries lists them.';
+    END IF;
+    IF refused.refusal_code NOT IN ('balance', 'control_total', 'sequence') THEN
+        RAISE EXCEPTION 'delivery %: expected a refusal for want of proof (balance, control_total, sequence), found %', released_delivery_id,
+            refused.refusal_code USING ERRCODE = 'TR006', HINT = 'What cannot be read, or belongs elsewhere, cannot be waived.';
+    END IF;
+    INSERT INTO recon.release (delivery_id, source_id, content_sha256, code, reason, actor)
+    VALUES (refused.delivery_id, refused.source_id, refused.content_sha256, refused.refusal_code, release_reason, released_by)
+    ON CONFLICT ON CONSTRAINT released_once DO NOTHING;
 END
 $$;
 
@@ -711,18 +837,21 @@ $$;
 GRANT USAGE ON SCHEMA recon TO tieout_intake, tieout_matcher, tieout_analyst, tieout_auditor;
 GRANT EXECUTE ON FUNCTION recon.actor(), recon.holds_card_number(text) TO tieout_intake, tieout_matcher, tieout_analyst, tieout_auditor;
 -- Card tokens are readable in intake alone: token and truncated number side by side are nobody's else business.
-GRANT SELECT ON recon.source_version, recon.delivery, recon.statement, recon.line, recon.line_closure, recon.run, recon.statement_v1,
-    recon.alert TO tieout_intake;
-GRANT INSERT ON recon.source_version, recon.delivery, recon.statement, recon.line, recon.line_closure, recon.alert TO tieout_intake;
+GRANT SELECT ON recon.source_version, recon.delivery, recon.release, recon.statement, recon.line, recon.line_closure, recon.provisional_line,
+    recon.provisional_end, recon.run, recon.statement_v1, recon.provisional_line_v1, recon.alert TO tieout_intake;
+GRANT INSERT ON recon.source_version, recon.delivery, recon.statement, recon.line, recon.line_closure, recon.provisional_line,
+    recon.provisional_end, recon.alert TO tieout_intake;
 
-GRANT SELECT ON recon.source_version, recon.delivery, recon.statement, recon.line_closure, recon.run, recon.match_group, recon.match_revocation,
+GRANT SELECT ON recon.source_version, recon.delivery, recon.release, recon.statement, recon.line_closure, recon.provisional_line,
+    recon.provisional_end, recon.provisional_line_v1, recon.run, recon.match_group, recon.match_revocation,
     recon.match_member, recon.decision, recon.exception, recon.exception_member, recon.exception_event, recon.balance_proof,
     recon.alert, recon.alert_attempt, recon.statement_v1, recon.line_v1, recon.match_v1, recon.exception_v1,
     recon.balance_proof_v1, recon.alert_waiting_v1 TO tieout_matcher, tieout_analyst, tieout_auditor;
 GRANT SELECT (line_id, xid, source_id, line_key, native_id, version, statement_id, record_no, account, booking_date, value_date, event_at, amount_minor,
     asset, fee_minor, original_amount_minor, original_asset, fx_rate, ref_end_to_end, ref_uetr, ref_servicer, ref_psp,
     ref_merchant, ref_payout, ref_arn, ref_rrn, ref_auth_code, batch_ref, counterparty, text, kind, type_code, reversal,
-    card_truncated, content_digest) ON recon.line TO tieout_matcher, tieout_analyst, tieout_auditor;
+    card_truncated, content_digest, detail_no, settlement_date, fees, fx_numerator, fx_denominator, other_refs, batch_minor,
+    counterparty_account, counterparty_bic, reason_code, byte_offset, byte_length) ON recon.line TO tieout_matcher, tieout_analyst, tieout_auditor;
 GRANT INSERT ON recon.source_version, recon.run, recon.match_group, recon.match_revocation, recon.match_member, recon.exception,
     recon.balance_proof, recon.alert, recon.alert_attempt TO tieout_matcher;
 -- A run takes its number before its row is written, so that its groups can name it.
@@ -735,4 +864,4 @@ GRANT EXECUTE ON FUNCTION recon.refresh_line_statistics() TO tieout_intake;
 GRANT EXECUTE ON FUNCTION recon.refresh_match_statistics() TO tieout_matcher;
 GRANT EXECUTE ON FUNCTION recon.exception_facts(recon.exception) TO tieout_matcher, tieout_analyst, tieout_auditor;
 GRANT EXECUTE ON FUNCTION recon.reject_match(bigint, text, text), recon.take_exception(bigint, text),
-    recon.comment_exception(bigint, text, text) TO tieout_analyst;
+    recon.comment_exception(bigint, text, text), recon.release_delivery(bigint, text, text) TO tieout_analyst;

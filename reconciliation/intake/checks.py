@@ -1,24 +1,22 @@
-"""What must hold of a parsed file before it may touch the store. Pure: parsed values in, a refusal or nothing out.
+"""What must hold of what a file says of its statements. Pure: parsed values in, a refusal or nothing out.
 
 Law: readers are not trusted. Whatever they prove about a file, what the store relies on is proved here again. Sums of
-lines are compared in the database, where they cannot overflow.
+lines are compared in ``staging``, where they cannot overflow.
 """
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Final
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from reconciliation.errors import RefusedFile
-from reconciliation.formats.canonical import LINE_SCHEMA, ParsedDelivery, Statement
+from reconciliation.formats.canonical import ParsedDelivery, Statement
 from reconciliation.sources import Source
 
 EARLIEST_DATE: Final = date(1990, 1, 1)
 LATEST_DATE: Final = date(2199, 12, 31)
 BOOKING_WINDOW_DAYS: Final = 400  # how far a booking date may lie outside its statement's period
+FUTURE_DAYS_MAX: Final = 7  # a statement may be dated so far after its arrival: zones, holidays, a sender's eagerness
 FILE_NAME_LENGTH_MAX: Final = 255  # bytes, the limit of the usual file systems
 _INT64_MAX: Final = 2**63 - 1
 
@@ -59,8 +57,10 @@ def recordable_name(file_name: str) -> str:
     return safe[:FILE_NAME_LENGTH_MAX] or "_"
 
 
-def check_delivery(parsed: ParsedDelivery, source: Source) -> tuple[KnownStatement, ...]:
-    """The statements with their ledger accounts, in the file's order.
+def check_delivery(
+    parsed: ParsedDelivery, source: Source, *, received_on: date | None = None
+) -> tuple[KnownStatement, ...]:
+    """The statements with their ledger accounts, in the file's order. ``received_on`` bounds their dates.
 
     Raises:
         RefusedFile: test data, an account the source does not know, a statement told twice, balances that do not tie,
@@ -89,6 +89,7 @@ def check_delivery(parsed: ParsedDelivery, source: Source) -> tuple[KnownStateme
     seen: dict[tuple[str, str, date], int] = {}
     for statement in known:
         _check_statement(statement.told, statement.statement_no)
+        _check_future(statement.told, statement.statement_no, received_on)
         key = (statement.account, statement.told.statement_ref, statement.told.to_date)
         if key in seen:
             raise RefusedFile(
@@ -99,7 +100,6 @@ def check_delivery(parsed: ParsedDelivery, source: Source) -> tuple[KnownStateme
                 remedy="Ask the sender which of the two holds.",
             )
         seen[key] = statement.statement_no
-    _check_lines(parsed)
     return known
 
 
@@ -122,6 +122,17 @@ def _account(statement: Statement, source: Source, number: int) -> str:
             remedy="Deliver the file to the source it belongs to, or add the account to sources.yaml.",
         )
     return account
+
+
+def _check_future(statement: Statement, number: int, received_on: date | None) -> None:
+    if received_on is not None and statement.to_date > received_on + timedelta(days=FUTURE_DAYS_MAX):
+        raise RefusedFile(
+            code="date",
+            place=place_of(number),
+            expected=f"a date up to {FUTURE_DAYS_MAX} days after its arrival on {received_on}",
+            found=f"{statement.to_date}",
+            remedy="A date is wrong, or its day and month were taken for each other; ask the sender.",
+        )
 
 
 def _check_statement(statement: Statement, number: int) -> None:
@@ -159,23 +170,3 @@ def _check_statement(statement: Statement, number: int) -> None:
             found=f"{statement.closing_minor}",
             remedy="Lines are missing, doubled or wrong; ask the sender for the statement again.",
         )
-
-
-def _check_lines(parsed: ParsedDelivery) -> None:
-    if not parsed.lines.schema.equals(LINE_SCHEMA):
-        raise TypeError(f"reader of {parsed.format_name}: its lines do not have LINE_SCHEMA")
-    for column in parsed.lines.schema:
-        if not pa.types.is_string(column.type):
-            continue
-        found = pc.index(
-            pc.match_substring(parsed.lines.column(column.name), pattern="\0"), pa.scalar(True)
-        ).as_py()
-        if found >= 0:
-            record_no = parsed.lines.column("record_no")[found].as_py()
-            raise RefusedFile(
-                code="structure",
-                place=f"record {record_no}, {column.name}",
-                expected="text without NUL characters",
-                found="one",
-                remedy="Ask the sender for a corrected file.",
-            )

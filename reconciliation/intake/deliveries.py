@@ -29,6 +29,8 @@ _FIELDS: Final[list[pa.Field[Any]]] = [
     pa.field("changed_count", pa.int64(), nullable=False),
     pa.field("withdrawn_count", pa.int64(), nullable=False),
     pa.field("unchanged_count", pa.int64(), nullable=False),
+    pa.field("provisional_count", pa.int64(), nullable=False),  # not booked for good, counted apart
+    pa.field("package_name", pa.string()),  # the archive it came in
     pa.field("refusal_code", pa.string()),
     pa.field("refusal", pa.string()),  # place, expected, found, what to do
     pa.field("notes", pa.string(), nullable=False),

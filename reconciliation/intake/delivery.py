@@ -1,30 +1,35 @@
-"""Takes in a delivery: one file of one source, whole or not at all.
+"""Takes in a delivery: a file of one source, or an archive of several, whole or not at all.
 
-Law: the same bytes change nothing; the same content in other bytes changes nothing; a corrected file changes only what
-it touches; a file that cannot be taken in leaves a record of its refusal, an alert, and nothing else. Does not match,
-and closes lines without touching their matches: undoing those is the next run's work.
+Law: the same bytes change nothing, whatever they came packed in; the same content in other bytes changes nothing; a
+corrected file changes only what it touches; a file that cannot be taken in leaves a record of its refusal, an alert, and
+nothing else. Does not match, and closes lines without touching their matches: undoing those is the next run's work.
 """
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, BinaryIO, Final
 
 import psycopg
 
-from ledger_core.sql import lock
+from ledger_core.sql import lock, savepoint
 from reconciliation.alerts import alert_of_refusal, write_alerts
 from reconciliation.errors import AlreadyRunning, RefusedFile, SourcesError
 from reconciliation.formats.canonical import ParsedDelivery, ReadOptions
 from reconciliation.formats.card_numbers import masked_text
-from reconciliation.formats.registry import FORMATS
+from reconciliation.formats.registry import FORMATS, HEAD_BYTES, recognise
 from reconciliation.intake.checks import check_delivery, check_file_name, recordable_name
-from reconciliation.intake.loading import Changes, Outcome, compare, run, stage, write
-from reconciliation.intake.natural_keys import with_natural_keys
+from reconciliation.intake.deliveries import SQL
+from reconciliation.intake.loading import Changes, Outcome, load
+from reconciliation.intake.packaging import unpacked
+from reconciliation.intake.staging import Staging, prove
+from reconciliation.intake.store import DeliveryStore
 from reconciliation.sources import Source
 
 _CHUNK_BYTES: Final = 1 << 20
 _REFUSAL_LENGTH_MAX: Final = 2_000
+_NEVER_STORED: Final = frozenset({"sensitive_data", "unsafe", "limit"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +47,7 @@ class DeliveryOutcome:
     changed_count: int = 0
     withdrawn_count: int = 0
     unchanged_count: int = 0
+    provisional_count: int = 0
     statement_count: int = 0
     same_as: int | None = None
     refusal: RefusedFile | None = None
@@ -60,6 +66,8 @@ class DeliveryOutcome:
                 f"{self.withdrawn_count} withdrawn, {self.unchanged_count} unchanged"
             )
         repeated = f", {self.unchanged_count} of them known already" if self.unchanged_count else ""
+        if self.provisional_count:
+            repeated += f", {self.provisional_count} more not booked for good"
         return (
             f"{self.file_name}: accepted: {_count(self.line_count, 'line')} in "
             f"{_count(self.statement_count, 'statement')}{repeated}"
@@ -70,9 +78,23 @@ class DeliveryOutcome:
 class _File:
     source_id: str
     file_name: str
-    file_sha256: str
+    file_sha256: str  # of what was delivered: of the archive, if it came in one
+    content_sha256: str
+    package_name: str | None
     byte_count: int
     for_date: date | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Intake:
+    """What one call works with."""
+
+    connection: psycopg.Connection[Any]
+    source: Source
+    options: ReadOptions
+    format_name: str | None
+    received_on: date | None
+    store: DeliveryStore | None
 
 
 def take_in(
@@ -84,68 +106,176 @@ def take_in(
     options: ReadOptions,
     for_date: date | None = None,
     format_name: str | None = None,
-) -> DeliveryOutcome:
-    """Take in one file in the caller's transaction (READ COMMITTED, role ``tieout_intake``), under the source's lock.
+    received_on: date | None = None,
+    store: DeliveryStore | None = None,
+) -> tuple[DeliveryOutcome, ...]:
+    """Take in one delivery in the caller's transaction (READ COMMITTED, role ``tieout_intake``), under the source's lock.
 
-    ``stream`` is seekable and read twice, for its digest and its content. ``for_date`` is the business date the
-    deliverer named, recorded only. ``format_name`` overrides the source's format.
+    ``stream`` is seekable and read more than once. ``for_date`` is the business date the deliverer named, recorded only.
+    ``format_name`` overrides what the source's formats would say. ``received_on`` bounds the dates of the file. What
+    was read is kept in ``store``, card numbers excepted.
 
     Returns:
-        What became of the file. A refused file is a value, not an error: its refusal is recorded and stays when the
-        caller commits.
+        What became of each file: one, or those of an archive, of which all are taken in or none. A refused file is a
+        value, not an error: its refusal is recorded and stays when the caller commits.
 
     Raises:
         AlreadyRunning: another process works on the source and the connection's lock timeout passed.
         SourcesError: the format or a natural key column does not exist.
     """
-    name = format_name or source.format
-    if name not in FORMATS:
-        raise SourcesError(
-            (f"source {source.id}: format {name!r}: expected one of {', '.join(sorted(FORMATS))}",)
-        )
+    _demand_known(source, format_name)
+    _lock(connection, source)
+    intake = _Intake(
+        connection=connection,
+        source=source,
+        options=options,
+        format_name=format_name,
+        received_on=received_on,
+        store=store,
+    )
+    packed = _described(intake, stream, file_name, for_date)
+    outcomes: list[DeliveryOutcome] = []
+    refused: list[tuple[_File, RefusedFile]] = []
+    try:
+        with savepoint(connection):
+            for content in unpacked(stream, file_name, bytes_max=options.bytes_max):
+                file = packed
+                if content.package_name is not None:
+                    digest, byte_count = _digest(content.stream)
+                    file = replace(
+                        packed,
+                        file_name=masked_text(recordable_name(content.file_name)),
+                        content_sha256=digest,
+                        package_name=masked_text(recordable_name(content.package_name)),
+                        byte_count=byte_count,
+                    )
+                try:
+                    check_file_name(content.file_name)
+                    outcomes.append(_take_in_one(intake, file, content.stream))
+                except RefusedFile as refusal:
+                    refused.append((file, refusal))
+            if refused:
+                raise _Nothing
+    except _Nothing:
+        return tuple(_reject(intake, file, refusal) for file, refusal in refused)
+    except RefusedFile as refusal:  # of the archive itself
+        return (_reject(intake, packed, refusal),)
+    return tuple(outcomes)
+
+
+class _Nothing(Exception):
+    """Something of the delivery was refused: nothing of it stays."""
+
+
+def _demand_known(source: Source, format_name: str | None) -> None:
+    for name in (format_name,) if format_name else source.formats:
+        if name not in FORMATS:
+            raise SourcesError(
+                (f"source {source.id}: format {name!r}: expected one of {', '.join(sorted(FORMATS))}",)
+            )
+
+
+def _lock(connection: psycopg.Connection[Any], source: Source) -> None:
     try:
         lock(connection, f"source:{source.id}", wait=True)
     except psycopg.errors.LockNotAvailable:
         raise AlreadyRunning(
             f"source {source.id}: another process is taking in or reconciling; nothing was changed, run again later"
         ) from None
+
+
+def _described(intake: _Intake, stream: BinaryIO, file_name: str, for_date: date | None) -> _File:
     digest, byte_count = _digest(stream)
-    file = _File(
-        source_id=source.id,
+    return _File(
+        source_id=intake.source.id,
         file_name=masked_text(recordable_name(file_name)),
         file_sha256=digest,
+        content_sha256=digest,
+        package_name=None,
         byte_count=byte_count,
         for_date=for_date,
     )
-    parsed: ParsedDelivery | None = None
+
+
+def _take_in_one(intake: _Intake, file: _File, stream: BinaryIO) -> DeliveryOutcome:
+    """Read and load one content; raises ``RefusedFile`` with what was there before untouched."""
+    repeated = _repeated(intake, file)
+    if repeated is not None:
+        return repeated
+    stream.seek(0)
+    name = _format_of(intake, stream.read(HEAD_BYTES))
+    stream.seek(0)
+    released = _released(intake, file)
+    options = replace(intake.options, waived=frozenset(released))
     try:
-        check_file_name(file_name)
-        repeated = _repeated(connection, file)
-        if repeated is not None:
-            return repeated
-        parsed = FORMATS[name].read(stream, options)
-        with connection.transaction():
-            return _load(connection, source, file, parsed)
+        with savepoint(intake.connection):
+            with Staging(intake.connection, intake.source.natural_key) as staging:
+                parsed = FORMATS[name].read(stream, options, staging.take)
+            outcome = _load(intake, file, parsed, tuple(released.values()))
     except RefusedFile as refusal:
-        return _reject(connection, file, _presentable(refusal), name, parsed)
+        if refusal.code not in _NEVER_STORED:
+            _keep(intake, file, stream, name)
+        raise _explained(refusal, stream, name) from None
+    _keep(intake, file, stream, name)
+    return outcome
+
+
+def _format_of(intake: _Intake, head: bytes) -> str:
+    """The named format; else the one of the source's formats that knows the file; else the source's first."""
+    if intake.format_name:
+        return intake.format_name
+    known = [name for name in intake.source.formats if FORMATS[name].sniff(head)]
+    return known[0] if known else intake.source.format
+
+
+def _explained(refusal: RefusedFile, stream: BinaryIO, name: str) -> RefusedFile:
+    """Says which format a file has that was delivered as another one."""
+    if refusal.code != "not_this_format":
+        return refusal
+    stream.seek(0)
+    other = recognise(stream.read(HEAD_BYTES))
+    if other in (None, name):
+        return refusal
+    return RefusedFile(
+        code=refusal.code,
+        place=refusal.place,
+        expected=refusal.expected,
+        found=f"{refusal.found}; it looks like {other}",
+        remedy=refusal.remedy,
+    )
+
+
+def _released(intake: _Intake, file: _File) -> dict[str, str]:
+    """Codes that people waived for these bytes, each with the note that goes with the delivery."""
+    rows = intake.connection.execute(
+        SQL["find_released_codes"], {"source_id": file.source_id, "content_sha256": file.content_sha256}
+    ).fetchall()
+    return {code: f"released by {actor} in spite of {code}: {reason}" for code, actor, reason in rows}
+
+
+def _keep(intake: _Intake, file: _File, stream: BinaryIO, format_name: str) -> None:
+    """Put the bytes into the store, card numbers excepted; what cannot be redacted is not kept."""
+    if intake.store is not None:
+        stream.seek(0)
+        intake.store.keep(file.content_sha256, stream, format_name)
 
 
 def _load(
-    connection: psycopg.Connection[Any], source: Source, file: _File, parsed: ParsedDelivery
+    intake: _Intake, file: _File, parsed: ParsedDelivery, released: Sequence[str]
 ) -> DeliveryOutcome:
-    statements = check_delivery(parsed, source)
-    stage(connection, statements, with_natural_keys(parsed.lines, source.natural_key))
-    changes = compare(connection, source.id)
-    delivery_id = _record(
-        connection,
-        file,
-        outcome=changes.outcome,
-        parsed=parsed,
-        format_name=parsed.format_name,
-        changes=changes,
+    statements = check_delivery(parsed, intake.source, received_on=intake.received_on)
+    notes = prove(
+        intake.connection,
+        statements,
+        natural_key=intake.source.natural_key,
+        ids_may_repeat=parsed.ids_may_repeat,
     )
-    if changes.outcome != "redelivered":
-        write(connection, source.id, delivery_id, statements)
+    parsed = replace(parsed, notes=(*released, *parsed.notes, *notes))
+
+    def record(changes: Changes) -> int:
+        return _record(intake, file, outcome=changes.outcome, parsed=parsed, changes=changes)
+
+    delivery_id, changes = load(intake.connection, intake.source.id, statements, record)
     return DeliveryOutcome(
         outcome=changes.outcome,
         delivery_id=delivery_id,
@@ -153,36 +283,29 @@ def _load(
         file_name=file.file_name,
         file_sha256=file.file_sha256,
         for_date=file.for_date,
-        line_count=parsed.lines.num_rows,
+        line_count=changes.added_count + changes.changed_count + changes.unchanged_count,
         added_count=changes.added_count,
         changed_count=changes.changed_count,
         withdrawn_count=changes.withdrawn_count,
         unchanged_count=changes.unchanged_count,
+        provisional_count=changes.provisional_count,
         statement_count=len(statements),
         same_as=changes.same_as if changes.outcome == "redelivered" else None,
         notes=parsed.notes,
     )
 
 
-def _repeated(connection: psycopg.Connection[Any], file: _File) -> DeliveryOutcome | None:
-    found = run(
-        connection, "find_same_bytes", source_id=file.source_id, file_sha256=file.file_sha256
+def _repeated(intake: _Intake, file: _File) -> DeliveryOutcome | None:
+    found = intake.connection.execute(
+        SQL["find_same_bytes"], {"source_id": file.source_id, "content_sha256": file.content_sha256}
     ).fetchone()
     if found is None:
         return None
     same_as, line_count = found
-    changes = Changes(
-        added_count=0,
-        changed_count=0,
-        withdrawn_count=0,
-        unchanged_count=line_count,
-        new_statement_count=0,
-        changed_statement_count=0,
-        same_as=same_as,
-    )
+    changes = Changes(unchanged_count=line_count, same_as=same_as)
     return DeliveryOutcome(
         outcome="redelivered",
-        delivery_id=_record(connection, file, outcome="redelivered", changes=changes),
+        delivery_id=_record(intake, file, outcome="redelivered", changes=changes),
         source_id=file.source_id,
         file_name=file.file_name,
         file_sha256=file.file_sha256,
@@ -193,68 +316,65 @@ def _repeated(connection: psycopg.Connection[Any], file: _File) -> DeliveryOutco
     )
 
 
-def _reject(
-    connection: psycopg.Connection[Any],
-    file: _File,
-    refusal: RefusedFile,
-    format_name: str,
-    parsed: ParsedDelivery | None,
-) -> DeliveryOutcome:
+def _reject(intake: _Intake, file: _File, refusal: RefusedFile) -> DeliveryOutcome:
+    shown = _presentable(refusal)
     cause = alert_of_refusal(
         source_id=file.source_id,
         file_name=file.file_name,
-        file_sha256=file.file_sha256,
+        file_sha256=file.content_sha256,
         for_date=file.for_date,
-        refusal=refusal,
+        refusal=shown,
     )
-    write_alerts(connection, [cause])
+    write_alerts(intake.connection, [cause])
     return DeliveryOutcome(
         outcome="rejected",
-        delivery_id=_record(
-            connection, file, outcome="rejected", parsed=parsed, format_name=format_name, refusal=refusal
-        ),
+        delivery_id=_record(intake, file, outcome="rejected", refusal=shown),
         source_id=file.source_id,
         file_name=file.file_name,
         file_sha256=file.file_sha256,
         for_date=file.for_date,
-        refusal=refusal,
+        refusal=shown,
     )
 
 
 def _record(
-    connection: psycopg.Connection[Any],
+    intake: _Intake,
     file: _File,
     *,
     outcome: Outcome,
     parsed: ParsedDelivery | None = None,
-    format_name: str | None = None,
     changes: Changes | None = None,
     refusal: RefusedFile | None = None,
 ) -> int:
-    row = run(
-        connection,
-        "put_delivery",
-        source_id=file.source_id,
-        file_name=file.file_name,
-        file_sha256=file.file_sha256,
-        byte_count=file.byte_count,
-        for_date=file.for_date,
-        outcome=outcome,
-        format_name=format_name,
-        format_version=parsed.format_version if parsed else None,
-        file_reference=parsed.file_reference if parsed else None,
-        same_as=changes.same_as if changes and outcome == "redelivered" else None,
-        line_count=changes.added_count + changes.changed_count + changes.unchanged_count if changes else 0,
-        added_count=changes.added_count if changes else 0,
-        changed_count=changes.changed_count if changes else 0,
-        withdrawn_count=changes.withdrawn_count if changes else 0,
-        unchanged_count=changes.unchanged_count if changes else 0,
-        refusal_code=refusal.code if refusal else None,
-        refusal_place=refusal.place if refusal else None,
-        refusal_expected=refusal.expected if refusal else None,
-        refusal_found=refusal.found if refusal else None,
-        refusal_remedy=refusal.remedy if refusal else None,
-        notes=list(parsed.notes) if parsed else [],
+    changes = changes or Changes()
+    row = intake.connection.execute(
+        SQL["put_delivery"],
+        {
+            "source_id": file.source_id,
+            "file_name": file.file_name,
+            "file_sha256": file.file_sha256,
+            "content_sha256": file.content_sha256,
+            "package_name": file.package_name,
+            "byte_count": file.byte_count,
+            "for_date": file.for_date,
+            "outcome": outcome,
+            "format_name": parsed.format_name if parsed else intake.format_name or intake.source.format,
+            "format_version": parsed.format_version if parsed else None,
+            "file_reference": parsed.file_reference if parsed else None,
+            "same_as": changes.same_as if outcome == "redelivered" else None,
+            "line_count": changes.added_count + changes.changed_count + changes.unchanged_count,
+            "added_count": changes.added_count,
+            "changed_count": changes.changed_count,
+            "withdrawn_count": changes.withdrawn_count,
+            "unchanged_count": changes.unchanged_count,
+            "provisional_count": 0 if outcome == "redelivered" else changes.provisional_count,
+            "refusal_code": refusal.code if refusal else None,
+            "refusal_place": refusal.place if refusal else None,
+            "refusal_expected": refusal.expected if refusal else None,
+            "refusal_found": refusal.found if refusal else None,
+            "refusal_remedy": refusal.remedy if refusal else None,
+            "notes": list(parsed.notes) if parsed else [],
+        },
     ).fetchone()
     assert row is not None  # noqa: S101 - INSERT … RETURNING of one row
     return int(row[0])

@@ -1,22 +1,21 @@
-"""Moves a checked file into the store: names its lines, compares them with what was told before, writes the difference.
+"""Moves staged and proved lines into the store: at once where all of them are new, else by what they change.
 
 Law: all or nothing, and afterwards the store holds exactly what the file says, proved by sums in SQL. Unchanged lines
-keep their rows; nothing is updated, a correction adds and closes. Everything in bulk; the statements are in load.sql.
+keep their rows; nothing is updated, a correction adds and closes. First written, then asked why not: the unique keys of
+the store say whether something is known, and only then is it compared.
 """
 
-import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import psycopg
-import pyarrow as pa
 
-from ledger_core.sql import copy_in, queries
+from ledger_core.sql import queries, savepoint
 from reconciliation.errors import RefusedFile
-from reconciliation.intake.checks import BOOKING_WINDOW_DAYS, KnownStatement, place_of
+from reconciliation.intake import staging
+from reconciliation.intake.checks import KnownStatement, place_of
 
 Connection = psycopg.Connection[Any]
 Outcome = Literal["accepted", "redelivered", "corrected", "rejected"]
@@ -25,89 +24,118 @@ PAIRINGS: Final = ("same", "reference", "renumbered", "changed")
 MANY_LINES: Final = 1_000  # fewer cannot mislead the planner by much
 QUALIFIERS: Final = ("nothing", "statement", "everything")
 
-_QUERIES: Final = queries(Path(__file__).with_name("load.sql"))
-_WRONG_LINE: Final = {
-    "statement": ("structure", "a line of a statement of this file", "one of none"),
-    "asset": ("currency", "the currency of its statement", "another one"),
-    "booking_date": (
-        "date",
-        f"a booking date within {BOOKING_WINDOW_DAYS} days of its statement",
-        "one far away",
-    ),
-    "text": ("sensitive_data", "no card number in free text", "one"),
-    "counterparty": ("sensitive_data", "no card number in the counterparty", "one"),
-}
+_COMPARING: Final = queries(Path(__file__).with_name("compare.sql"))
+_PROVISIONAL: Final = queries(Path(__file__).with_name("provisional.sql"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
     """What a file changes against what was there; lines unless said otherwise. ``same_as``: delivery last told from."""
 
-    added_count: int
-    changed_count: int
-    withdrawn_count: int
-    unchanged_count: int
-    new_statement_count: int
-    changed_statement_count: int
-    same_as: int | None
+    added_count: int = 0
+    changed_count: int = 0
+    withdrawn_count: int = 0
+    unchanged_count: int = 0
+    new_statement_count: int = 0
+    changed_statement_count: int = 0
+    provisional_count: int = 0
+    same_as: int | None = None
 
     @property
     def outcome(self) -> Outcome:
         """``accepted``, ``corrected``, or ``redelivered`` when nothing changes."""
         if self.changed_count or self.withdrawn_count or self.changed_statement_count:
             return "corrected"
-        if self.new_statement_count:
+        if self.new_statement_count or self.same_as is None:
             return "accepted"
         return "corrected" if self.added_count else "redelivered"
 
 
-def run(connection: Connection, name: str, **params: Any) -> psycopg.Cursor[Any]:
-    """Execute a query of load.sql; without parameters it may hold several statements."""
-    return connection.execute(_QUERIES[name], params or None)
+Record = Callable[[Changes], int]
+"""Writes the row of the delivery and gives its number."""
 
 
-def stage(connection: Connection, statements: Sequence[KnownStatement], lines: pa.Table) -> None:
-    """Put a file into temporary tables and prove there that its lines add up to its statements.
+def load(
+    connection: Connection, source_id: str, statements: Sequence[KnownStatement], record: Record
+) -> tuple[int, Changes]:
+    """Write what is staged; the number of its delivery and what it changed.
 
     Raises:
-        RefusedFile: sums or counts differ, or a line cannot belong to its statement.
+        RefusedFile: an id that cannot be told from others, a card number in words; the caller rolls back.
     """
-    run(connection, "make_tables")
-    run(connection, "put_statements", statements=json.dumps([_statement_row(known) for known in statements]))
-    position = pa.array(range(lines.num_rows), pa.int64())
-    copy_in(connection, lines.append_column(pa.field("position", pa.int64()), position), "pg_temp.told_line")
-    run(connection, "analyze_told")
-    strange = run(connection, "find_strange_line", window_days=BOOKING_WINDOW_DAYS).fetchone()
-    if strange is not None:
-        record_no, statement_no, wrong = strange
-        code, expected, found = _WRONG_LINE[wrong]
-        raise RefusedFile(
-            code=code,
-            place=f"{place_of(statement_no)}, record {record_no}",
-            expected=expected,
-            found=found,
-            remedy="Ask the sender for a corrected file.",
-        )
-    _refuse_sum(run(connection, "find_wrong_sum").fetchone(), statements, "its lines")
+    try:
+        _compare(connection, "find_known_statements", source_id=source_id)
+        if _asks(connection, "some_statement_known"):
+            return _load_changes(connection, source_id, statements, record)
+        try:
+            with savepoint(connection):
+                return _load_fresh(connection, source_id, statements, record)
+        except psycopg.errors.UniqueViolation as violation:
+            if violation.diag.constraint_name != "line_version_once":
+                raise
+            return _load_changes(connection, source_id, statements, record)
+    except psycopg.errors.CheckViolation as violation:
+        if "card_number" not in (violation.diag.constraint_name or ""):
+            raise
+    raise _card_number(connection)
 
 
-def compare(connection: Connection, source_id: str) -> Changes:
-    """Name the staged lines and say what they change. Writes temporary tables only."""
-    run(connection, "make_keys")
-    run(connection, "find_known_statements", source_id=source_id)
-    run(connection, "find_known_lines", source_id=source_id)
-    run(connection, "analyze_known")
-    if _some_known(connection):
+def _load_fresh(
+    connection: Connection, source_id: str, statements: Sequence[KnownStatement], record: Record
+) -> tuple[int, Changes]:
+    """Everything as new. A unique violation means that something is not."""
+    counted = staging.run(connection, "count_booked").fetchone()
+    booked = int(counted[0]) if counted else 0
+    told = sum(1 for known in statements if not known.told.interim)
+    changes = Changes(
+        added_count=booked, new_statement_count=told, provisional_count=_provisional_count(connection)
+    )
+    delivery_id = record(changes)
+    staging.run(connection, "write_fresh_statements", source_id=source_id, delivery_id=delivery_id)
+    staging.run(connection, "write_fresh_lines", source_id=source_id, delivery_id=delivery_id)
+    if booked >= MANY_LINES:
+        staging.run(connection, "refresh_statistics")
+    wrong = staging.run(connection, "find_unproved_fresh_statement", delivery_id=delivery_id).fetchone()
+    staging.refuse_sum(wrong, statements, "its lines in the store")
+    _write_provisional(connection, source_id, delivery_id)
+    return delivery_id, changes
+
+
+def _load_changes(
+    connection: Connection, source_id: str, statements: Sequence[KnownStatement], record: Record
+) -> tuple[int, Changes]:
+    """Name every line, compare it with what was told before, write the difference."""
+    changes = _changes(connection, source_id)
+    delivery_id = record(changes)
+    if changes.outcome == "redelivered":
+        return delivery_id, changes
+    _compare(connection, "write_statements", source_id=source_id, delivery_id=delivery_id)
+    _compare(connection, "make_written")
+    written = _compare(connection, "write_lines", source_id=source_id, delivery_id=delivery_id).rowcount
+    _compare(connection, "analyze_written")
+    if written >= MANY_LINES:
+        staging.run(connection, "refresh_statistics")
+    _compare(connection, "write_closures", delivery_id=delivery_id)
+    wrong = _compare(connection, "find_unproved_statement", source_id=source_id).fetchone()
+    staging.refuse_sum(wrong, statements, "its lines in the store")
+    _write_provisional(connection, source_id, delivery_id)
+    return delivery_id, changes
+
+
+def _changes(connection: Connection, source_id: str) -> Changes:
+    _compare(connection, "make_keys")
+    _compare(connection, "find_known_lines", source_id=source_id)
+    _compare(connection, "analyze_known")
+    if _asks(connection, "some_line_known"):
         for pairing in PAIRINGS:
-            run(connection, "pair_lines", by=pairing)
-        run(connection, "mark_dropped_lines")
-        run(connection, "number_new_lines")
+            _compare(connection, "pair_lines", by=pairing)
+        _compare(connection, "mark_dropped_lines")
+        _compare(connection, "number_new_lines")
     for qualifier in QUALIFIERS:
-        unnamed = run(connection, "find_unnamed_line").fetchone()
-        if unnamed is None:
+        if _compare(connection, "find_unnamed_line").fetchone() is None:
             break
-        run(connection, "name_new_lines", source_id=source_id, qualified_by=qualifier)
-    unnamed = run(connection, "find_unnamed_line").fetchone()
+        _compare(connection, "name_new_lines", source_id=source_id, qualified_by=qualifier)
+    unnamed = _compare(connection, "find_unnamed_line").fetchone()
     if unnamed is not None:
         raise RefusedFile(
             code="conflict",
@@ -116,7 +144,7 @@ def compare(connection: Connection, source_id: str) -> Changes:
             found="one that other lines use already, alone and with its statement's reference",
             remedy="Ask the sender for distinct ids, or name other columns as natural_key in sources.yaml.",
         )
-    row = run(connection, "count_changes").fetchone()
+    row = _compare(connection, "count_changes").fetchone()
     assert row is not None  # noqa: S101 - one row of counts, always
     return Changes(
         added_count=row[0],
@@ -125,62 +153,34 @@ def compare(connection: Connection, source_id: str) -> Changes:
         unchanged_count=row[3],
         new_statement_count=row[4],
         changed_statement_count=row[5],
+        provisional_count=_provisional_count(connection),
         same_as=row[6],
     )
 
 
-def write(
-    connection: Connection, source_id: str, delivery_id: int, statements: Sequence[KnownStatement]
-) -> None:
-    """Write what changes under a delivery, and prove in SQL that the store now holds what the file says.
-
-    Raises:
-        RefusedFile: it does not; the caller rolls back.
-    """
-    run(connection, "write_statements", source_id=source_id, delivery_id=delivery_id)
-    run(connection, "make_written")
-    written = run(connection, "write_lines", source_id=source_id, delivery_id=delivery_id).rowcount
-    run(connection, "analyze_written")
-    if written >= MANY_LINES:
-        run(connection, "refresh_statistics")
-    run(connection, "write_closures", delivery_id=delivery_id)
-    wrong = run(connection, "find_unproved_statement", source_id=source_id).fetchone()
-    _refuse_sum(wrong, statements, "its lines in the store")
+def _provisional_count(connection: Connection) -> int:
+    row = connection.execute(_PROVISIONAL["count_provisional"]).fetchone()
+    return int(row[0]) if row else 0
 
 
-def _statement_row(known: KnownStatement) -> dict[str, Any]:
-    told = known.told
-    dates: dict[str, date] = {"from_date": told.from_date, "to_date": told.to_date}
-    return {
-        "statement_no": known.statement_no,
-        "account": known.account,
-        "external_account": told.account,
-        "statement_ref": told.statement_ref,
-        "asset": told.asset,
-        "sequence_no": told.sequence_no,
-        "opening_minor": told.opening_minor,
-        "closing_minor": told.closing_minor,
-        "movement_minor": told.movement_minor,
-        "line_count": told.line_count,
-        "pending_count": told.pending_count,
-        "proofs": list(told.proofs),
-    } | {name: day.isoformat() for name, day in dates.items()}
+def _write_provisional(connection: Connection, source_id: str, delivery_id: int) -> None:
+    """Write what is not booked for good, and end what the source's statements have replaced, in whatever order they came."""
+    wanted = {"source_id": source_id, "delivery_id": delivery_id}
+    connection.execute(_PROVISIONAL["write_provisional_lines"], wanted)
+    found = connection.execute(_PROVISIONAL["some_provisional"], wanted).fetchone()
+    if found and found[0]:
+        connection.execute(_PROVISIONAL["end_provisional_lines"], wanted)
 
 
-def _refuse_sum(wrong: tuple[Any, ...] | None, statements: Sequence[KnownStatement], what: str) -> None:
-    if wrong is None:
-        return
-    statement_no, movement_minor, line_count, found_minor, found_count = wrong
-    asset = statements[statement_no].told.asset
-    raise RefusedFile(
-        code="control_total",
-        place=place_of(statement_no),
-        expected=f"{what} to be {line_count} with a sum of {movement_minor} {asset} in minor units",
-        found=f"{found_count} with a sum of {found_minor}",
-        remedy="The file contradicts itself or what was delivered before; ask the sender for the statement again.",
-    )
+def _card_number(connection: Connection) -> Exception:
+    found = staging.run(connection, "find_card_number").fetchone()
+    return staging.wrong_line(found) if found else RuntimeError("the store refused a card number; none is staged")
 
 
-def _some_known(connection: Connection) -> bool:
-    row = connection.execute("SELECT EXISTS (SELECT FROM pg_temp.known_line)").fetchone()
+def _compare(connection: Connection, name: str, **params: Any) -> psycopg.Cursor[Any]:
+    return connection.execute(_COMPARING[name], params or None)
+
+
+def _asks(connection: Connection, name: str) -> bool:
+    row = _compare(connection, name).fetchone()
     return bool(row and row[0])

@@ -20,9 +20,13 @@ NOBODY: set[str] = set()
 GRANTS = {
     "source_version": (READERS | INTAKE, INTAKE | MATCHER),
     "delivery": (READERS | INTAKE, INTAKE),
+    "release": (READERS | INTAKE, NOBODY),
     "statement": (READERS | INTAKE, INTAKE),
     "line": (INTAKE, INTAKE),
     "line_closure": (READERS | INTAKE, INTAKE),
+    "provisional_line": (READERS | INTAKE, INTAKE),
+    "provisional_end": (READERS | INTAKE, INTAKE),
+    "provisional_line_v1": (READERS | INTAKE, NOBODY),
     "run": (READERS | INTAKE, MATCHER),
     "match_group": (READERS, MATCHER),
     "match_revocation": (READERS, MATCHER),
@@ -49,12 +53,13 @@ FUNCTIONS = {
     "refresh_line_statistics": INTAKE,
     "refresh_match_statistics": {"tieout_matcher"},
     "reject_match": {"tieout_analyst"},
+    "release_delivery": {"tieout_analyst"},
     "take_exception": {"tieout_analyst"},
     "comment_exception": {"tieout_analyst"},
 }
 EVIDENCE = (
-    "source_version", "delivery", "statement", "line", "line_closure", "run", "match_group", "match_revocation",
-    "decision", "exception_event", "balance_proof", "alert", "alert_attempt",
+    "source_version", "delivery", "release", "statement", "line", "line_closure", "provisional_line", "provisional_end", "run",
+    "match_group", "match_revocation", "decision", "exception_event", "balance_proof", "alert", "alert_attempt",
 )  # fmt: skip
 NEVER_REMOVED = ("match_member", "exception")
 

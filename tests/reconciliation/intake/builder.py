@@ -134,17 +134,28 @@ def deliver(
     source: Source = BANK,
     file_name: str = "statement.xml",
     for_date: date | None = None,
+    **more: Any,
 ) -> DeliveryOutcome:
-    """One delivery in a transaction of its own, under the intake's role."""
+    """One file in a transaction of its own, under the intake's role."""
+    (outcome,) = deliver_all(
+        connection, content, source=source, file_name=file_name, for_date=for_date, **more
+    )
+    return outcome
+
+
+def deliver_all(
+    connection: psycopg.Connection[Any],
+    content: bytes,
+    *,
+    source: Source = BANK,
+    file_name: str = "statement.xml",
+    **more: Any,
+) -> tuple[DeliveryOutcome, ...]:
+    """One delivery, which may be an archive of several files."""
     with connection.transaction():
         connection.execute("SET LOCAL ROLE tieout_intake")
         return take_in(
-            connection,
-            source=source,
-            file_name=file_name,
-            stream=BytesIO(content),
-            options=OPTIONS,
-            for_date=for_date,
+            connection, source=source, file_name=file_name, stream=BytesIO(content), options=OPTIONS, **more
         )
 
 

@@ -1,60 +1,8 @@
 -- From what a file tells to what is known: names every line, compares with what was told before, writes the difference.
--- Runs within one transaction, under the source's lock, on temporary tables; nothing here goes line by line.
+-- Runs after stage.sql, where something of the file is known already.
 --
 -- told_*: what the file says. known_*: what was there. `scope` is where an id names one movement: a statement that states
 -- balances stands for itself (banks use ids again on other days), all other statements of a source share scope -1.
-
--- name: make_tables
-DROP TABLE IF EXISTS pg_temp.told_statement, pg_temp.told_line, pg_temp.told_key, pg_temp.known_statement, pg_temp.known_line,
-    pg_temp.written_line;
-CREATE TEMP TABLE told_statement (
-    statement_no     integer PRIMARY KEY,
-    account          text NOT NULL,
-    external_account text,
-    statement_ref    text NOT NULL,
-    asset            text NOT NULL,
-    sequence_no      bigint,
-    from_date        date NOT NULL,
-    to_date          date NOT NULL,
-    opening_minor    bigint,
-    closing_minor    bigint,
-    movement_minor   bigint NOT NULL,
-    line_count       bigint NOT NULL,
-    pending_count    bigint NOT NULL,
-    proofs           text[] NOT NULL
-) ON COMMIT DROP;
-CREATE TEMP TABLE told_line (
-    position              bigint PRIMARY KEY,
-    statement_no          integer NOT NULL,
-    record_no             bigint NOT NULL,
-    native_id             text,
-    booking_date          date NOT NULL,
-    value_date            date,
-    event_at              timestamptz,
-    amount_minor          bigint NOT NULL,
-    asset                 text NOT NULL,
-    fee_minor             bigint NOT NULL,
-    original_amount_minor bigint,
-    original_asset        text,
-    fx_rate               text,
-    ref_end_to_end        text,
-    ref_uetr              text,
-    ref_servicer          text,
-    ref_psp               text,
-    ref_merchant          text,
-    ref_payout            text,
-    ref_arn               text,
-    ref_rrn               text,
-    ref_auth_code         text,
-    batch_ref             text,
-    counterparty          text,
-    text                  text,
-    kind                  text NOT NULL,
-    type_code             text,
-    reversal              boolean NOT NULL,
-    card_token            text,
-    card_truncated        text
-) ON COMMIT DROP
 
 -- name: make_written
 CREATE TEMP TABLE written_line (line_id bigint NOT NULL, line_key text NOT NULL) ON COMMIT DROP
@@ -62,50 +10,9 @@ CREATE TEMP TABLE written_line (line_id bigint NOT NULL, line_key text NOT NULL)
 -- name: analyze_written
 ANALYZE pg_temp.written_line
 
--- name: put_statements
-INSERT INTO pg_temp.told_statement (statement_no, account, external_account, statement_ref, asset, sequence_no, from_date, to_date,
-    opening_minor, closing_minor, movement_minor, line_count, pending_count, proofs)
-SELECT s.statement_no, s.account, s.external_account, s.statement_ref, s.asset, s.sequence_no, s.from_date, s.to_date,
-    s.opening_minor, s.closing_minor, s.movement_minor, s.line_count, s.pending_count, s.proofs
-FROM jsonb_to_recordset(%(statements)s::jsonb) AS s (statement_no integer, account text, external_account text, statement_ref text,
-    asset text, sequence_no bigint, from_date date, to_date date, opening_minor bigint, closing_minor bigint,
-    movement_minor bigint, line_count bigint, pending_count bigint, proofs text[])
-
--- name: analyze_told
-ANALYZE pg_temp.told_statement;
-ANALYZE pg_temp.told_line
-
--- name: find_wrong_sum
--- The statement whose lines do not add up to it, first in the file.
-SELECT s.statement_no, s.movement_minor, s.line_count, coalesce(sum(l.amount_minor), 0) AS found_minor, count(l.position) AS found_count
-FROM pg_temp.told_statement AS s
-LEFT JOIN pg_temp.told_line AS l ON l.statement_no = s.statement_no
-GROUP BY s.statement_no, s.movement_minor, s.line_count
-HAVING coalesce(sum(l.amount_minor), 0) <> s.movement_minor OR count(l.position) <> s.line_count
-ORDER BY s.statement_no
-LIMIT 1
-
--- name: find_strange_line
--- The first line that cannot belong to its statement, with the reason as a word.
-SELECT w.record_no, w.statement_no, w.wrong
-FROM (
-    SELECT l.position, l.record_no, l.statement_no,
-        CASE WHEN s.statement_no IS NULL THEN 'statement'
-             WHEN l.asset <> s.asset THEN 'asset'
-             WHEN l.booking_date NOT BETWEEN s.from_date - %(window_days)s::integer AND s.to_date + %(window_days)s::integer THEN 'booking_date'
-             WHEN l.text ~ '[0-9]{13}' AND recon.holds_card_number(l.text) THEN 'text'
-             WHEN l.counterparty ~ '[0-9]{13}' AND recon.holds_card_number(l.counterparty) THEN 'counterparty' END AS wrong
-    FROM pg_temp.told_line AS l
-    LEFT JOIN pg_temp.told_statement AS s ON s.statement_no = l.statement_no
-) AS w
-WHERE w.wrong IS NOT NULL
-ORDER BY w.position
-LIMIT 1
-
 -- name: make_keys
--- The content of a line is everything it says but its ids (native_id, the servicer's reference), its place in the file and
--- the card token, which changes with the key. `loose_digest` is that content, `content_digest` adds the servicer's reference.
--- Equal ids are numbered by content, so that the order of the rows decides nothing.
+-- `loose_digest` is a line's content, `content_digest` adds the servicer's reference. Equal ids are numbered by content, so that
+-- the order of the rows decides nothing.
 CREATE TEMP TABLE told_key ON COMMIT DROP AS
 SELECT d.position, d.statement_no, d.scope, d.native_id, d.loose_digest, d.content_digest, d.base,
     row_number() OVER (PARTITION BY d.scope, d.base ORDER BY d.content_digest, d.position) AS ordinal,
@@ -114,16 +21,10 @@ FROM (
     SELECT c.position, c.statement_no, c.scope, c.native_id, c.loose_digest, c.content_digest,
         coalesce(c.native_id, 'c:' || c.content_digest) AS base
     FROM (
-        SELECT l.position, l.statement_no, l.native_id, s.loose_digest,
-            CASE WHEN t.opening_minor IS NULL OR t.closing_minor IS NULL THEN -1 ELSE t.statement_no END AS scope,
-            encode(sha256(convert_to(jsonb_build_array('line/1', s.loose_digest, l.ref_servicer)::text, 'UTF8')), 'hex') AS content_digest
-        FROM pg_temp.told_line AS l
-        JOIN pg_temp.told_statement AS t ON t.statement_no = l.statement_no
-        CROSS JOIN LATERAL (SELECT encode(sha256(convert_to(jsonb_build_array('content/1', t.account, l.booking_date, l.value_date,
-            l.event_at AT TIME ZONE 'UTC', l.amount_minor, l.asset, l.fee_minor, l.original_amount_minor, l.original_asset,
-            l.fx_rate, l.ref_end_to_end, l.ref_uetr, l.ref_psp, l.ref_merchant, l.ref_payout, l.ref_arn, l.ref_rrn,
-            l.ref_auth_code, l.batch_ref, l.counterparty, l.text, l.kind, l.type_code, l.reversal,
-            l.card_truncated)::text, 'UTF8')), 'hex') AS loose_digest OFFSET 0) AS s
+        SELECT l.position, l.statement_no, l.native_id, l.scope,
+            encode(sha256(convert_to(l.content, 'UTF8')), 'hex') AS loose_digest,
+            encode(sha256(convert_to(l.content || coalesce(' ' || l.ref_servicer, ''), 'UTF8')), 'hex') AS content_digest
+        FROM pg_temp.told_booked AS l
     ) AS c
 ) AS d;
 ANALYZE pg_temp.told_key
@@ -139,6 +40,7 @@ SELECT t.statement_no, CASE WHEN t.opening_minor IS NULL OR t.closing_minor IS N
     (t.asset, t.sequence_no, t.from_date, t.opening_minor, t.closing_minor, t.movement_minor, t.line_count, t.pending_count) AS says_the_same
 FROM pg_temp.told_statement AS t
 JOIN recon.statement AS s ON s.source_id = %(source_id)s AND s.account = t.account AND s.statement_ref = t.statement_ref AND s.to_date = t.to_date
+WHERE NOT t.interim
 
 -- name: find_known_lines
 -- The latest version of every line that the told ones might be: those of the statements above; where ids hold for the whole
@@ -151,7 +53,8 @@ WITH found AS (
     UNION
     SELECT l.line_key, t.scope
     FROM pg_temp.told_key AS t
-    JOIN recon.line AS l ON l.source_id = %(source_id)s AND l.native_id = t.native_id
+    JOIN recon.line AS l ON l.source_id = %(source_id)s AND hashtextextended(l.native_id, 0) = hashtextextended(t.native_id, 0)
+        AND l.native_id = t.native_id
     JOIN recon.statement AS s ON s.statement_id = l.statement_id AND (s.opening_minor IS NULL OR s.closing_minor IS NULL)
     WHERE t.scope = -1
     UNION
@@ -164,15 +67,21 @@ WITH found AS (
 SELECT DISTINCT ON (l.line_key) l.line_id, l.line_key, l.version, f.scope, k.statement_no, l.native_id, l.content_digest,
     coalesce(l.native_id, 'c:' || l.content_digest) AS base,
     l.booking_date, NOT EXISTS (SELECT FROM recon.line_closure AS c WHERE c.line_id = l.line_id) AS speaks, false AS dropped,
-    encode(sha256(convert_to(jsonb_build_array('content/1', l.account, l.booking_date, l.value_date,
-        l.event_at AT TIME ZONE 'UTC', l.amount_minor, l.asset, l.fee_minor, l.original_amount_minor, l.original_asset,
-        l.fx_rate, l.ref_end_to_end, l.ref_uetr, l.ref_psp, l.ref_merchant, l.ref_payout, l.ref_arn, l.ref_rrn,
-        l.ref_auth_code, l.batch_ref, l.counterparty, l.text, l.kind, l.type_code, l.reversal,
-        l.card_truncated)::text, 'UTF8')), 'hex') AS loose_digest
+    encode(sha256(convert_to(ROW('content/2', l.account, l.booking_date - date '2000-01-01', l.value_date - date '2000-01-01',
+        l.settlement_date - date '2000-01-01', extract(epoch FROM l.event_at), l.amount_minor, l.asset, l.fee_minor, l.fees,
+        l.original_amount_minor, l.original_asset, l.fx_rate, l.ref_end_to_end, l.ref_uetr, l.ref_psp, l.ref_merchant, l.ref_payout,
+        l.ref_arn, l.ref_rrn, l.ref_auth_code, l.other_refs, l.batch_ref, l.batch_minor, l.counterparty, l.counterparty_account,
+        l.counterparty_bic, l.text, l.kind, l.type_code, l.reason_code, l.reversal, l.card_truncated)::text, 'UTF8')), 'hex') AS loose_digest
 FROM found AS f
 JOIN recon.line AS l ON l.source_id = %(source_id)s AND l.line_key = f.line_key
 LEFT JOIN pg_temp.known_statement AS k ON k.statement_id = l.statement_id
 ORDER BY l.line_key, l.version DESC
+
+-- name: some_statement_known
+SELECT EXISTS (SELECT FROM pg_temp.known_statement)
+
+-- name: some_line_known
+SELECT EXISTS (SELECT FROM pg_temp.known_line)
 
 -- name: analyze_known
 ANALYZE pg_temp.known_statement;
@@ -280,40 +189,22 @@ SELECT
     (SELECT count(*) FROM pg_temp.known_line WHERE dropped),
     (SELECT count(*) FROM pg_temp.told_key WHERE change = 'unchanged'),
     (SELECT count(*) FROM pg_temp.told_statement AS s
-        WHERE NOT EXISTS (SELECT FROM pg_temp.known_statement AS k WHERE k.statement_no = s.statement_no)),
+        WHERE NOT s.interim AND NOT EXISTS (SELECT FROM pg_temp.known_statement AS k WHERE k.statement_no = s.statement_no)),
     (SELECT count(*) FROM pg_temp.known_statement AS k WHERE k.is_current AND NOT k.says_the_same),
     (SELECT max(k.delivery_id) FROM pg_temp.known_statement AS k WHERE k.is_current)
-
--- name: put_delivery
-INSERT INTO recon.delivery (source_id, file_name, file_sha256, byte_count, for_date, outcome, format_name, format_version, file_reference,
-    same_as, line_count, added_count, changed_count, withdrawn_count, unchanged_count, refusal_code, refusal_place,
-    refusal_expected, refusal_found, refusal_remedy, notes)
-VALUES (%(source_id)s, %(file_name)s, %(file_sha256)s, %(byte_count)s, %(for_date)s, %(outcome)s, %(format_name)s, %(format_version)s,
-    %(file_reference)s, %(same_as)s, %(line_count)s, %(added_count)s, %(changed_count)s, %(withdrawn_count)s,
-    %(unchanged_count)s, %(refusal_code)s, %(refusal_place)s, %(refusal_expected)s, %(refusal_found)s, %(refusal_remedy)s,
-    %(notes)s)
-RETURNING delivery_id
-
--- name: find_same_bytes
--- The first delivery of these bytes, if they were taken in before.
-SELECT coalesce(d.same_as, d.delivery_id), d.line_count
-FROM recon.delivery AS d
-WHERE d.source_id = %(source_id)s AND d.file_sha256 = %(file_sha256)s AND d.outcome <> 'rejected'
-ORDER BY d.delivery_id
-LIMIT 1
 
 -- name: write_statements
 -- New statements, and new versions of those that say something else or whose lines do.
 INSERT INTO recon.statement (delivery_id, source_id, account, external_account, statement_ref, version, asset, sequence_no, from_date,
-    to_date, opening_minor, closing_minor, movement_minor, line_count, pending_count, proofs)
+    to_date, opening_minor, closing_minor, movement_minor, line_count, pending_count, proofs, flags)
 SELECT %(delivery_id)s, %(source_id)s, t.account, t.external_account, t.statement_ref, coalesce(k.version, 0) + 1, t.asset, t.sequence_no,
-    t.from_date, t.to_date, t.opening_minor, t.closing_minor, t.movement_minor, t.line_count, t.pending_count, t.proofs
+    t.from_date, t.to_date, t.opening_minor, t.closing_minor, t.movement_minor, t.line_count, t.pending_count, t.proofs, t.flags
 FROM pg_temp.told_statement AS t
 LEFT JOIN pg_temp.known_statement AS k ON k.statement_no = t.statement_no AND k.is_current
-WHERE k.statement_no IS NULL
+WHERE NOT t.interim AND (k.statement_no IS NULL
    OR NOT k.says_the_same
    OR t.statement_no IN (SELECT x.statement_no FROM pg_temp.told_key AS x WHERE x.change <> 'unchanged')
-   OR t.statement_no IN (SELECT x.statement_no FROM pg_temp.known_line AS x WHERE x.dropped)
+   OR t.statement_no IN (SELECT x.statement_no FROM pg_temp.known_line AS x WHERE x.dropped))
 ORDER BY t.statement_no
 
 -- name: write_lines
@@ -321,11 +212,14 @@ WITH written AS (
 INSERT INTO recon.line (source_id, line_key, native_id, version, statement_id, record_no, account, booking_date, value_date, event_at,
     amount_minor, asset, fee_minor, original_amount_minor, original_asset, fx_rate, ref_end_to_end, ref_uetr, ref_servicer,
     ref_psp, ref_merchant, ref_payout, ref_arn, ref_rrn, ref_auth_code, batch_ref, counterparty, text, kind, type_code,
-    reversal, card_token, card_truncated, content_digest)
+    reversal, card_token, card_truncated, content_digest, detail_no, settlement_date, fees, fx_numerator, fx_denominator,
+    other_refs, batch_minor, counterparty_account, counterparty_bic, reason_code, byte_offset, byte_length)
 SELECT %(source_id)s, k.line_key, l.native_id, k.version, s.statement_id, l.record_no, t.account, l.booking_date, l.value_date, l.event_at,
     l.amount_minor, l.asset, l.fee_minor, l.original_amount_minor, l.original_asset, l.fx_rate, l.ref_end_to_end, l.ref_uetr,
     l.ref_servicer, l.ref_psp, l.ref_merchant, l.ref_payout, l.ref_arn, l.ref_rrn, l.ref_auth_code, l.batch_ref,
-    l.counterparty, l.text, l.kind, l.type_code, l.reversal, l.card_token, l.card_truncated, k.content_digest
+    l.counterparty, l.text, l.kind, l.type_code, l.reversal, l.card_token, l.card_truncated, k.content_digest, l.detail_no,
+    l.settlement_date, l.fees, l.fx_numerator, l.fx_denominator, l.other_refs, l.batch_minor, l.counterparty_account,
+    l.counterparty_bic, l.reason_code, l.byte_offset, l.byte_length
 FROM pg_temp.told_key AS k
 JOIN pg_temp.told_line AS l ON l.position = k.position
 JOIN pg_temp.told_statement AS t ON t.statement_no = l.statement_no
@@ -336,9 +230,6 @@ RETURNING line_id, line_key
 )
 INSERT INTO pg_temp.written_line (line_id, line_key)
 SELECT w.line_id, w.line_key FROM written AS w
-
--- name: refresh_statistics
-SELECT recon.refresh_line_statistics()
 
 -- name: write_closures
 INSERT INTO recon.line_closure (line_id, delivery_id, reason)
@@ -360,6 +251,7 @@ FROM (
     LEFT JOIN pg_temp.written_line AS w ON w.line_key = k.line_key AND k.change <> 'unchanged'
     LEFT JOIN recon.line AS l ON l.line_id = CASE WHEN k.change = 'unchanged' THEN k.known_line_id ELSE w.line_id END AND l.account = t.account
         AND NOT EXISTS (SELECT FROM recon.line_closure AS c WHERE c.line_id = l.line_id)
+    WHERE NOT t.interim
     GROUP BY t.statement_no
     UNION ALL
     SELECT t.statement_no, t.movement_minor, t.line_count, coalesce(sum(l.amount_minor), 0), count(l.line_id)
@@ -367,7 +259,7 @@ FROM (
     JOIN recon.statement AS s ON s.source_id = %(source_id)s AND s.account = t.account AND s.statement_ref = t.statement_ref AND s.to_date = t.to_date
     LEFT JOIN recon.line AS l ON l.statement_id = s.statement_id
         AND NOT EXISTS (SELECT FROM recon.line_closure AS c WHERE c.line_id = l.line_id)
-    WHERE t.opening_minor IS NOT NULL AND t.closing_minor IS NOT NULL
+    WHERE NOT t.interim AND t.opening_minor IS NOT NULL AND t.closing_minor IS NOT NULL
     GROUP BY t.statement_no
 ) AS v
 WHERE v.found_minor <> v.movement_minor OR v.found_count <> v.line_count
