@@ -165,6 +165,19 @@ class KeyedCardTokens:
         raise TypeError("card tokens hold a key and are not copied or pickled")
 
 
+def placed(refusal: RefusedFile, place: str) -> RefusedFile:
+    """A refusal by ``masked`` with the record before its place; any other as it is."""
+    if refusal.place != TEXT_PLACE:
+        return refusal
+    return RefusedFile(
+        code=refusal.code,
+        place=f"{place}, {TEXT_PLACE}",
+        expected=refusal.expected,
+        found=refusal.found,
+        remedy=refusal.remedy,
+    )
+
+
 def key_id_of(key: bytes) -> str:
     """The public name of a key: eight hex digits of a digest, by which its tokens are recognised."""
     return hmac.digest(key, b"tieout key id", "sha256").hex()[:8]

@@ -87,25 +87,11 @@ SENSITIVE_CHIP_TAGS: Final = frozenset({0x56, 0x57, 0x99, 0x9F1F, 0x9F20, 0x9F6B
 PRIVATE_DATA_ELEMENTS: Final = (48, 62, 123, 124, 125)
 """Elements that carry PDS: tag of four digits, length of three, value; a subelement never crosses elements."""
 
-_SALE_SIGNS: Final = MappingProxyType(
-    dict.fromkeys(("00", "01", "09", "12", "17", "18"), 1)  # sale, cash, cash back, cheque, unique
-    | dict.fromkeys(("20", "28"), -1)  # refund, payment to the cardholder
-)
-
-ORIGINATOR_SIGNS: Final[Mapping[str, Mapping[str, int]]] = MappingProxyType(
-    {
-        # Presentment, sent by the acquirer: a sale credits it, a refund debits it.
-        "1240": _SALE_SIGNS,
-        # Chargeback, sent by the issuer with the processing code of what it takes back.
-        "1442": _SALE_SIGNS,
-        # Fee collection, sent by either side or the scheme.
-        "1740": MappingProxyType({"19": 1, "29": -1}),
-    }
-)
-"""By message type and first two digits of DE 3: 1 if the message credits whoever sent it, -1 if it debits."""
-
-FEE_SIGNS: Final[Mapping[str, int]] = MappingProxyType({"19": 1, "29": -1})
-"""By the fee processing code of PDS 0146: 1 if the fee is credited to the sender of the message, -1 if debited."""
-
 FUNCTION_HEADER: Final = "697"
 FUNCTION_TRAILER: Final = "695"
+FUNCTION_CURRENCY_SUMMARY: Final = "680"
+FUNCTION_FINANCIAL_POSITION: Final = "685"
+FUNCTION_SETTLEMENT_POSITION: Final = "688"
+FUNCTION_MESSAGE_EXCEPTION: Final = "691"
+FUNCTION_FILE_REJECT: Final = "699"
+"""Function codes (DE 24) of administrative messages (1644) that are more than counted."""

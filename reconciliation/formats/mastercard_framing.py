@@ -33,12 +33,19 @@ _ASCII_DIGITS: Final = frozenset(b"0123456789")
 _EBCDIC_DIGITS: Final = frozenset(range(0xF0, 0xFA))
 
 
+Frame = tuple[int, int, bytes]
+"""Where a message begins in the file with its length prefix, how many bytes it takes there, and the message itself."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frames:
-    """The messages of one file in order, read as they are asked for; ``blocked`` tells the framing that was found."""
+    """The messages of one file in order, read as they are asked for; ``blocked`` tells the framing that was found.
+
+    In a blocked file a frame that crosses blocks takes their pad bytes with it.
+    """
 
     blocked: bool
-    messages: Iterator[bytes]
+    messages: Iterator[Frame]
 
 
 def refused(*, code: str, place: str, expected: str, found: str, remedy: str = ASK_AGAIN) -> RefusedFile:
@@ -65,7 +72,8 @@ def open_frames(stream: BinaryIO, *, bytes_max: int) -> Frames:
     blocked = looks_blocked(head, whole=len(head) < _CHUNK)
     chunks = _limited(head, stream, bytes_max)
     return Frames(
-        blocked=blocked, messages=_messages(_unblocked(chunks), _FILL) if blocked else _messages(chunks, b"")
+        blocked=blocked,
+        messages=_in_blocks(_messages(_unblocked(chunks), _FILL)) if blocked else _messages(chunks, b""),
     )
 
 
@@ -163,10 +171,20 @@ def _unblocked(chunks: Iterator[bytes]) -> Iterator[bytes]:
         yield b"".join(payload)
 
 
-def _messages(chunks: Iterator[bytes], fill: bytes) -> Iterator[bytes]:
+def _in_blocks(frames: Iterator[Frame]) -> Iterator[Frame]:
+    """The same frames with their places in the blocked file."""
+    for start, length, message in frames:
+        last = start + length - 1
+        begin = start + len(_PAD) * (start // BLOCK_PAYLOAD)
+        yield begin, last + len(_PAD) * (last // BLOCK_PAYLOAD) + 1 - begin, message
+
+
+def _messages(chunks: Iterator[bytes], fill: bytes) -> Iterator[Frame]:
     """Messages in order; demands the zero length, and only bytes of ``fill`` after it."""
     record_no, buffer, at = 1, b"", 0
+    before = 0  # bytes that went before the buffer
     for chunk in chunks:
+        before += at
         buffer, at = buffer[at:] + chunk, 0
         while at + _LENGTH.size <= len(buffer):
             (length,) = _LENGTH.unpack_from(buffer, at)
@@ -178,7 +196,7 @@ def _messages(chunks: Iterator[bytes], fill: bytes) -> Iterator[bytes]:
             end = at + _LENGTH.size + length
             if end > len(buffer):
                 break
-            yield buffer[at + _LENGTH.size : end]
+            yield before + at, end - at, buffer[at + _LENGTH.size : end]
             at, record_no = end, record_no + 1
     rest = len(buffer) - at
     raise refused(

@@ -21,14 +21,14 @@ from reconciliation.formats.mastercard_elements import (
     SENSITIVE_ELEMENTS,
     Form,
 )
-from reconciliation.formats.mastercard_framing import ASK_AGAIN, refused
+from reconciliation.formats.mastercard_framing import ASK_AGAIN, Frame, refused
 
 ASCII: Final = "latin-1"
 EBCDIC: Final = ("cp500", "cp037")
 
-_NUMBERS: Final = {
-    digits: {f"{length:0{digits}}": length for length in range(10**digits)} for digits in (2, 3)
-}
+_LENGTHS: Final = {f"{length:0{digits}}": length for digits in (2, 3) for length in range(10**digits)}
+"""Length prefixes of two and of three digits; the slice that is looked up has the right number of characters."""
+_PLANS_MAX: Final = 1_000  # a real file has a few dozen kinds of messages
 _HEX_BITMAP: Final = re.compile(r"[0-9A-Fa-f]{32}", re.ASCII)
 _CHIP_SUSPECTS: Final = re.compile(rb"[\x56\x57\x99]|\x9f[\x1f\x20\x6b]")
 
@@ -46,26 +46,28 @@ class Message:
     message_type: str
     elements: dict[int, str]
     card_truncated: str | None
+    byte_offset: int
+    byte_length: int
 
 
 def decoded_messages(
-    records: Iterable[bytes],
+    frames: Iterable[Frame],
     *,
     card_tokens: CardTokens,
     ebcdic: str = "cp500",
     wanted: Collection[int] | None = None,
 ) -> Iterator[Message]:
-    """Decode records in order, keeping the ``wanted`` elements (all if None).
+    """Decode the records of frames in order, keeping the ``wanted`` elements (all if None).
 
     The first record tells whether the file is ASCII or EBCDIC and whether bitmaps are binary or hexadecimal text; all
     others must be the same. Proves the structure of each message, not the file's header, trailer or numbering.
     Raises RefusedFile with codes structure, not_this_format or sensitive_data.
     """
     decoder: _Decoder | None = None
-    for record_no, record in enumerate(records, start=1):
+    for record_no, frame in enumerate(frames, start=1):
         if decoder is None:
-            decoder = _Decoder(record, card_tokens=card_tokens, ebcdic=ebcdic, wanted=wanted)
-        yield decoder.decode(record, record_no)
+            decoder = _Decoder(frame[2], card_tokens=card_tokens, ebcdic=ebcdic, wanted=wanted)
+        yield decoder.decode(frame, record_no)
 
 
 def encoding_of(record: bytes, ebcdic: str) -> str | None:
@@ -78,7 +80,7 @@ def encoding_of(record: bytes, ebcdic: str) -> str | None:
 def private_fields(message: Message, wanted: Collection[str]) -> dict[str, str]:
     """The wanted private data subelements by tag. Refuses one that comes twice and any that overruns its element."""
     fields: dict[str, str] = {}
-    lengths = _NUMBERS[3]
+    lengths = _LENGTHS
     for element in PRIVATE_DATA_ELEMENTS:
         text = message.elements.get(element)
         if text is None:
@@ -119,8 +121,9 @@ class _Decoder:
         self._wanted = wanted
         self._plans: dict[bytes, tuple[_Step, ...]] = {}
 
-    def decode(self, record: bytes, record_no: int) -> Message:
+    def decode(self, frame: Frame, record_no: int) -> Message:
         """The message of one record; see ``decoded_messages``."""
+        byte_offset, byte_length, record = frame
         text = record.decode(self._codec)
         message_type = text[:4]
         if not (message_type.isascii() and message_type.isdecimal()):
@@ -128,22 +131,25 @@ class _Decoder:
         bitmap = record[4 : self._start]
         plan = self._plans.get(bitmap)
         if plan is None:
+            if len(self._plans) >= _PLANS_MAX:
+                self._plans.clear()
             plan = self._plans[bitmap] = self._planned(bitmap, record_no)
         elements: dict[int, str] = {}
         at = self._start
-        for element, prefix, fixed_length, kept in plan:
-            length: int | None = fixed_length
+        for element, prefix, length, kept in plan:
             if prefix:
-                length = _NUMBERS[prefix].get(text[at : at + prefix])
-                at += prefix
-            if length is None:
-                _bad_length(element, prefix, record_no)
+                end = at + prefix
+                try:
+                    length = _LENGTHS[text[at:end]]  # noqa: PLW2901 - this loop is the reader's hottest
+                except KeyError:
+                    _bad_length(element, prefix, record_no)
+                at = end
             if kept:
                 elements[element] = text[at : at + length]
             at += length
         if at != len(text):
             _wrong_size(at, len(text), record_no)
-        message = Message(record_no, message_type, elements, None)
+        message = Message(record_no, message_type, elements, None, byte_offset, byte_length)
         if 2 in elements:
             self._replace_card_number(message)
         if 55 in elements:

@@ -175,7 +175,7 @@ def test_a_file_that_cardutil_wrote_is_read_and_proved(codec: str, blocked: bool
 
 def test_hexadecimal_bitmaps_decode_as_cardutil_decodes_them() -> None:
     record = encoded(logical_file(sale())[1], hexadecimal=True)
-    (message,) = decoded_messages([record], card_tokens=TOKENS)
+    (message,) = decoded_messages([(0, 4 + len(record), record)], card_tokens=TOKENS)
     other = iso8583.loads(record, encoding=ASCII, hex_bitmap=True)
     assert message.elements.keys() == {
         int(key[2:]) for key in other if key.startswith("DE") and key[2:].isdigit()
