@@ -213,8 +213,9 @@ class _Reader:
         detail_no = number_of(text[6:10], "record 2.1, detail number (7-10)")
         movement = Movement(text, amount_minor, self._line_no, offset, length)
         group = self._group
+        same = group is not None and sequence_no == statement.last_no
         # details go on at 0000 after 9999, like movements
-        if detail_no == 0 and not (group is not None and sequence_no == statement.last_no and group.is_full):
+        if detail_no == 0 and not (same and group is not None and group.last_detail == "9999"):
             self._end_group(statement)
             self._check_sequence(statement, sequence_no)
             if amount_minor < 0:
@@ -229,7 +230,7 @@ class _Reader:
                 notes=self._notes,
             )
             return
-        if group is None or sequence_no != statement.last_no:
+        if group is None or not same:
             place = "record 2.1, sequence and detail number (3-10)"
             raise refused(
                 "structure", place, "a movement with detail number 0000 before it", shown(text[2:10])
@@ -268,6 +269,7 @@ class _Reader:
             expected = "a movement of the same sequence number before it"
             raise refused("structure", f"record 3.{text[1]} (1-6)", expected, shown(text[:6]))
         group.current.inform(text)
+        group.last_detail = text[6:10]
         group.current.end = end
 
     def _end_group(self, statement: OpenStatement) -> None:
@@ -311,7 +313,7 @@ class _Reader:
         if statement is None:
             raise refused("structure", "record 9", "a record 1 before it", "none")
         if statement.closing is None:
-            if self._group is not None or statement.last_no:
+            if self._group is not None:
                 raise refused(
                     "truncated", "record 9", "a new balance (record 8) before it", "none", _FETCH_AGAIN
                 )

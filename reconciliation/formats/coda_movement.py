@@ -89,6 +89,7 @@ class Group:
     ) -> None:
         self.head = head
         self.current = head  # what the next record belongs to
+        self.last_detail = head.first[6:10]  # detail number of the last record; information records count on
         self._details: list[Movement] = []
         self._statement_no = statement_no
         self._asset = asset
@@ -97,11 +98,6 @@ class Group:
         self._gone_count = 0  # details that left before all were there
         self._gone_minor = 0
         self._booked_on = day_month_year(head.first[115:121], "record 2.1, entry date (116-121)")
-
-    @property
-    def is_full(self) -> bool:
-        """Whether the last detail number was 9999, so that the next may be 0000."""
-        return self.current.first[6:10] == "9999"
 
     def add(self, detail: Movement) -> Iterator[dict[str, Any]]:
         """Add a detail or part; gives the lines that need not wait."""
@@ -115,6 +111,7 @@ class Group:
                 yield from self._leaves()
             self._details.append(detail)
         self.current = detail
+        self.last_detail = detail.first[6:10]
 
     def lines(self) -> Iterator[dict[str, Any]]:
         """The lines that are left, once the movement is at its end."""

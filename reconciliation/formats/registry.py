@@ -5,8 +5,11 @@ from types import MappingProxyType
 from typing import Final
 
 from reconciliation.formats import (
+    aeb43,
     bai2,
     camt,
+    cfonb120,
+    coda,
     mastercard_ipm,
     paypal_stl,
     paypal_trr,
@@ -20,6 +23,9 @@ FORMATS: Final[Mapping[str, Format]] = MappingProxyType(
         "stripe.payout_reconciliation": stripe_payout,
         "mastercard.ipm": mastercard_ipm,
         "bai2": bai2,
+        "coda": coda,
+        "cfonb120": cfonb120,
+        "aeb43": aeb43,
         "paypal.stl": paypal_stl,
         "paypal.trr": paypal_trr,
     }
