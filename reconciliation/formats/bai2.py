@@ -32,12 +32,12 @@ from typing import BinaryIO, Final
 
 from reconciliation.errors import RefusedFile, SourcesError
 from reconciliation.formats.bai2_controls import Account, Level, check_count, check_total
-from reconciliation.formats.bai2_lines import MovementReader
+from reconciliation.formats.bai2_lines import LINE_COLUMNS, MovementReader, written_day
 from reconciliation.formats.bai2_records import Record, logical_records, plain_fields, summaries
 from reconciliation.formats.bai2_types import BANK_DEFINED, TypeCodes
-from reconciliation.formats.canonical import Emit, LineWriter, ParsedDelivery, ReadOptions, Statement
+from reconciliation.formats.canonical import Emit, ParsedDelivery, ReadOptions, RowWriter, Statement
 from reconciliation.formats.notes import Notes
-from reconciliation.formats.values import asset_of, day_of, refused, short_day_of, shown
+from reconciliation.formats.values import asset_of, refused, shown
 
 NAME: Final = "bai2"
 
@@ -125,7 +125,7 @@ class _Reader:
         self._options = options
         self._default_currency, type_codes = settings
         self._notes = Notes()
-        self._writer = LineWriter(emit)
+        self._writer = RowWriter(emit, LINE_COLUMNS)
         self._movements = MovementReader(options, self._writer, type_codes, self._notes)
         self._open = ""  # the innermost level that is open
         self._line_no = 0
@@ -190,7 +190,7 @@ class _Reader:
             self._notes.add(f"version {shown(version[:8])}, read as version 2", place)
         self._versions.append(version[:8] or "unstated")
         if day:
-            _day(day, f"{place}, creation date")
+            written_day(day, f"{place}, creation date")
         if self._file_reference is None and file_id:
             self._file_reference = f"{sender}:{day}:{file_id}"
         self._file_day = (day, time or file_id)
@@ -219,7 +219,7 @@ class _Reader:
             day = self._file_day[0]
         interim = modifier == _INTERIM_SAME_DAY
         self._report = _Report(
-            day=_day(day, f"{place}, as-of date"),
+            day=written_day(day, f"{place}, as-of date"),
             asset=asset_of(currency or self._default_currency, f"{place}, currency"),
             interim=interim,
             originator=originator,
@@ -327,12 +327,6 @@ class _Reader:
         if max(map(len, fields)) > _FIELD_LENGTH_MAX:
             raise refused("limit", place, f"fields of at most {_FIELD_LENGTH_MAX} characters", "a longer one")
         return (fields + [""] * count)[:count]
-
-
-def _day(text: str, place: str) -> date:
-    if len(text) == 8:
-        return day_of(text, place, expected="a date as YYMMDD or YYYYMMDD")
-    return short_day_of(text, place, expected="a date as YYMMDD")
 
 
 _LEVELS: Final = {

@@ -12,7 +12,8 @@ from reconciliation.errors import RefusedFile
 from reconciliation.formats.bai2_controls import Account
 from reconciliation.formats.bai2_records import Record, movement_fields
 from reconciliation.formats.bai2_types import TypeCodes
-from reconciliation.formats.canonical import LineWriter, ReadOptions
+from reconciliation.formats.canonical import ReadOptions, RowWriter
+from reconciliation.formats.masked_lines import masked_lines
 from reconciliation.formats.notes import Notes
 from reconciliation.formats.values import (
     day_of,
@@ -24,6 +25,26 @@ from reconciliation.formats.values import (
     shown,
 )
 
+LINE_COLUMNS: Final = (
+    "statement_no",
+    "record_no",
+    "status",
+    "booking_date",
+    "value_date",
+    "amount_minor",
+    "asset",
+    "ref_servicer",
+    "ref_end_to_end",
+    "other_refs",
+    "text",
+    "kind",
+    "type_code",
+    "reversal",
+    "byte_offset",
+    "byte_length",
+)
+
+_EPOCH: Final = date(1970, 1, 1).toordinal()
 _TEXT_LENGTH_MAX: Final = 4_000
 _REFERENCE_LENGTH_MAX: Final = 200
 _CHECKS: Final = frozenset(
@@ -31,23 +52,30 @@ _CHECKS: Final = frozenset(
 )  # customer reference of a cheque is its number
 
 
+def written_day(text: str, place: str) -> date:
+    """A date as YYMMDD, or as YYYYMMDD where the bank writes eight digits. Code ``date``."""
+    if len(text) == 8:
+        return day_of(text, place, expected="a date as YYMMDD or YYYYMMDD")
+    return short_day_of(text, place)
+
+
 class MovementReader:
     """Adds one line per 16 record to the writer, and its amount to the account's sums."""
 
-    def __init__(self, options: ReadOptions, writer: LineWriter, type_codes: TypeCodes, notes: Notes) -> None:
+    def __init__(self, options: ReadOptions, writer: RowWriter, type_codes: TypeCodes, notes: Notes) -> None:
         self._masked = options.card_tokens.masked
         self._add = writer.add
         self._meaning = type_codes.meaning
         self._notes = notes
         self._record_no = 0
         self._statement_no = 0
-        self._day = date.min
+        self._booking_days = 0
         self._asset = ""
 
     def open_statement(self, statement_no: int, account: Account) -> None:
         """The lines that follow are this account's."""
         self._statement_no = statement_no
-        self._day, self._asset = account.day, account.asset
+        self._booking_days, self._asset = account.day.toordinal() - _EPOCH, account.asset
 
     def add(self, record: Record, account: Account) -> None:
         """Take one 16 record. Codes ``amount``, ``date``, ``structure``."""
@@ -79,32 +107,32 @@ class MovementReader:
         customer_reference = reference(fields[4][:_REFERENCE_LENGTH_MAX])
         self._record_no += 1
         self._add(
-            statement_no=self._statement_no,
-            record_no=self._record_no,
-            status="booked" if sign else "info",
-            booking_date=self._day,
-            value_date=self._value_date(fields[2].strip(), funds, amount, place),
-            amount_minor=sign * amount,
-            asset=self._asset,
-            ref_servicer=reference(fields[3][:_REFERENCE_LENGTH_MAX]),
-            ref_end_to_end=customer_reference,
-            other_refs=other_refs_json(check=customer_reference) if code in _CHECKS else None,
-            text=self._text(text) if text else None,
-            kind=kind,
-            type_code=code,
-            reversal=reversal,
-            byte_offset=offset,
-            byte_length=length,
+            (
+                self._statement_no,
+                self._record_no,
+                "booked" if sign else "info",
+                self._booking_days,
+                self._value_days(fields[2].strip(), funds, amount, place),
+                sign * amount,
+                self._asset,
+                reference(fields[3][:_REFERENCE_LENGTH_MAX]),
+                customer_reference,
+                other_refs_json(check=customer_reference) if code in _CHECKS else None,
+                masked_lines(text, self._masked)[:_TEXT_LENGTH_MAX] or None if text else None,
+                kind,
+                code,
+                reversal,
+                offset,
+                length,
+            )
         )
 
-    def _value_date(self, funds: str, own: Sequence[str], amount: int, place: str) -> date | None:
-        """When the funds are available, where that is one known day."""
+    def _value_days(self, funds: str, own: Sequence[str], amount: int, place: str) -> int | None:
+        """When the funds are available, where that is one known day; in days since 1970-01-01."""
         if funds == "0":
-            return self._day
+            return self._booking_days
         if funds == "V" and own[0]:
-            if len(own[0]) == 8:
-                return day_of(own[0], f"{place}, value date", expected="a date as YYMMDD or YYYYMMDD")
-            return short_day_of(own[0], f"{place}, value date")
+            return written_day(own[0], f"{place}, value date").toordinal() - _EPOCH
         if funds in {"S", "D"}:
             texts = own if funds == "S" else own[2::2]
             parts = [
@@ -115,21 +143,6 @@ class MovementReader:
             if sum(parts) != amount:
                 self._notes.add("distributions over days that do not add up to their transaction", place)
         return None
-
-    def _text(self, lines: Sequence[str]) -> str | None:
-        """Lines of text as the bank broke them, without card numbers in them or across their breaks."""
-        masked = self._masked
-        if len(lines) == 1:
-            return masked(lines[0]).strip()[:_TEXT_LENGTH_MAX] or None
-        shown_lines = [masked(line) for line in lines]
-        glued = "".join(shown_lines)
-        hidden = masked(glued)
-        if hidden != glued:
-            position = 0
-            for index, line in enumerate(shown_lines):
-                shown_lines[index] = hidden[position : position + len(line)]
-                position += len(line)
-        return "\n".join(line.rstrip() for line in shown_lines).strip()[:_TEXT_LENGTH_MAX] or None
 
 
 def _without_direction(code: str, place: str) -> RefusedFile:
