@@ -57,6 +57,7 @@ _SETTLED_ELSEWHERE: Final = {
 # reconciliation date 6 and cycle 2, settlement date 6 and cycle 2.
 _SETTLEMENT_DATE_AT: Final = 59
 
+_ASSETS_KNOWN_MAX: Final = 10_000
 _TWO_DIGITS: Final = {f"{number:02d}": number for number in range(100)}
 
 
@@ -78,7 +79,7 @@ class LineReader:
         self._side = side
         self._signs = signs
         self._own = (6, 51, 10) if side.billing else (5, 50, 9)
-        self._exponents_proved: dict[str, frozenset[str]] = {}
+        self._assets: dict[tuple[str | None, str | None], str] = {}
         self._settlement_dates: dict[str, date | None] = {}
         self.notes: Counter[str] = Counter()
 
@@ -178,20 +179,18 @@ class LineReader:
         return asset, digits_of(message, amount), transaction_asset, transaction_minor
 
     def _asset(self, message: Message, element: int, exponents: str | None) -> str:
+        """The asset of a currency element, once PDS 0148 agrees with ISO 4217 on all that it states."""
+        number = message.elements.get(element)
+        asset = self._assets.get((number, exponents))
+        if asset is not None:
+            return asset
         number = required(message, element)
         asset = asset_of(number, message, f"DE {element}")
-        if exponents is None or number not in self._proved(message, exponents):
+        if exponents is None or number not in proved_exponents(exponents, message.record_no):
             self.notes["amounts whose exponent PDS 0148 does not state: ISO 4217's was used"] += 1
+        elif len(self._assets) < _ASSETS_KNOWN_MAX:
+            self._assets[number, exponents] = asset
         return asset
-
-    def _proved(self, message: Message, exponents: str) -> frozenset[str]:
-        """Currencies whose exponent PDS 0148 states, once it agrees with ISO 4217 on all that are known."""
-        proved = self._exponents_proved.get(exponents)
-        if proved is None:
-            if len(self._exponents_proved) >= 1_000:
-                self._exponents_proved.clear()
-            proved = self._exponents_proved[exponents] = proved_exponents(exponents, message.record_no)
-        return proved
 
     def _fees(self, message: Message, groups: str, asset: str, our_sign: int) -> tuple[str | None, int]:
         """Fees of PDS 0146 and their sum: positive = we pay. Of a billed amount they are no part."""

@@ -5,11 +5,11 @@ Nothing here rounds, guesses or knows a standard. No refusal shows more than for
 masks card numbers in what it shows.
 """
 
-import json
 import re
 from collections.abc import Iterable
 from datetime import date
 from functools import lru_cache
+from json.encoder import encode_basestring
 from typing import Final
 
 from ledger_core.errors import AmountError, UnknownAssetError
@@ -28,10 +28,6 @@ _NOT_PROVIDED: Final = frozenset(
     {"NOTPROVIDED", "NOT PROVIDED", "NONREF", "NOREF", "NOTAVAILABLE", "N/A", "NULL", "NONE"}
 )
 _RATIOS: Final = (10, 100, 1000)
-_QUOTED: Final = json.JSONEncoder(ensure_ascii=False).encode  # fees and references go by every line
-_COMPACT_JSON: Final = json.JSONEncoder(
-    separators=(",", ":"), ensure_ascii=False
-).encode  # made once: it is a hot path
 
 
 def refused(code: str, place: str, expected: str, found: str, remedy: str = ASK_AGAIN) -> RefusedFile:
@@ -170,18 +166,17 @@ def fees_json(fees: Iterable[tuple[str, int, str, bool]]) -> str | None:
             raise KeyError(f"not a type of fee: {kind}")
         flag = "true" if included else "false"
         rows.append(
-            f'{{"amount_minor":{amount_minor},"asset":{_QUOTED(asset)},"included":{flag},"type":"{kind}"}}'
+            f'{{"amount_minor":{amount_minor},"asset":{encode_basestring(asset)},"included":{flag},"type":"{kind}"}}'
         )
     return f"[{','.join(rows)}]" if rows else None
 
 
 def other_refs_json(**references: str | None) -> str | None:
     """References beyond the ledger's own columns as JSON, by the names of ``OTHER_REFERENCES``; empty ones left out."""
-    unknown = references.keys() - OTHER_REFERENCES
-    if unknown:
-        raise KeyError(f"not references: {sorted(unknown)}")
-    given = {name: text for name, text in sorted(references.items()) if text}
-    return _COMPACT_JSON(given) if given else None
+    if not OTHER_REFERENCES.issuperset(references):
+        raise KeyError(f"not references: {sorted(references.keys() - OTHER_REFERENCES)}")
+    given = [f'"{name}":{encode_basestring(text)}' for name, text in sorted(references.items()) if text]
+    return f"{{{','.join(given)}}}" if given else None
 
 
 def difference_in_words(expected_minor: int, found_minor: int, asset: str) -> str:
