@@ -5,6 +5,7 @@ again. This is the edge: the clock is read here, files are opened here, and noth
 """
 
 import contextlib
+import hashlib
 import importlib.metadata
 import re
 import stat
@@ -27,12 +28,14 @@ from reconciliation.alerts import Alert, deliver_waiting, write_alerts
 from reconciliation.alerts.channels import Channel, FileChannel, apprise_channels
 from reconciliation.classification import BusinessCalendar
 from reconciliation.daily.reconcile import RunFacts, RunOutcome, reconcile, record_failure
-from reconciliation.errors import AlreadyRunning
+from reconciliation.errors import AlreadyRunning, UnknownItem
 from reconciliation.evidence.day import SourceDay, read_missing_files, read_source_day
 from reconciliation.formats.canonical import ReadOptions
 from reconciliation.formats.card_numbers import KeyedCardTokens
+from reconciliation.intake.deliveries import find_delivery, find_line_record, release_delivery
 from reconciliation.intake.delivery import DeliveryOutcome, take_in
 from reconciliation.intake.source_versions import register_sources
+from reconciliation.intake.store import DeliveryStore
 from reconciliation.sources import Source, Sources, parse_sources
 
 _DATE_IN_NAME = re.compile(r"(?<!\d)(\d{4})-?(\d{2})-?(\d{2})(?!\d)")
@@ -47,6 +50,7 @@ class Project:
     database: Database
     sources: Sources
     card_tokens: KeyedCardTokens = field(repr=False)
+    store: DeliveryStore | None = field(default=None, repr=False)
 
     @property
     def alert_file(self) -> Path:
@@ -133,9 +137,39 @@ def date_in_name(file_name: str) -> date | None:
     return None
 
 
-def ingest(project: Project, source: Source, path: Path, *, for_date: date | None = None) -> DeliveryOutcome:
-    """Take one file in, whole or not at all; the outcome says accepted, redelivered, corrected or rejected and why."""
-    options = ReadOptions(card_tokens=project.card_tokens, settings=source.settings)
+def read_options(project: Project, source: Source) -> ReadOptions:
+    """What a source's reader is given: its settings, its tables' texts, its mapping, the key of the card tokens.
+
+    Raises:
+        SettingsError: a table's file is not there, or is no text.
+    """
+    tables = {}
+    for name, file_name in source.tables.items():
+        path = project.settings.sources.parent / file_name
+        try:
+            tables[name] = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(
+                f"source {source.id}, tables.{name}: expected a UTF-8 text at {path}, found: {error}"
+            ) from None
+    return ReadOptions(
+        card_tokens=project.card_tokens, settings=source.settings, tables=tables, mapping=source.mapping
+    )
+
+
+def ingest(
+    project: Project,
+    source: Source,
+    path: Path,
+    *,
+    for_date: date | None = None,
+    format_name: str | None = None,
+) -> tuple[DeliveryOutcome, ...]:
+    """Take a delivery in, whole or not at all: a file, or an archive of several.
+
+    Each outcome says accepted, redelivered, corrected or rejected and why.
+    """
+    options = read_options(project, source)
     with (
         translated_errors(),
         path.open("rb") as stream,
@@ -148,6 +182,9 @@ def ingest(project: Project, source: Source, path: Path, *, for_date: date | Non
             stream=stream,
             options=options,
             for_date=for_date or date_in_name(path.name),
+            format_name=format_name,
+            received_on=datetime.now(source.zone).date(),
+            store=project.store,
         )
 
 
@@ -178,15 +215,63 @@ def ingest_landed(
     """
     for path, state in landed(project, source, at_rest_seconds=at_rest_seconds).items():
         try:
-            outcome = ingest(project, source, path)
+            outcomes = ingest(project, source, path)
         except FileNotFoundError:
             continue
-        aside = path.parent / (REFUSED if outcome.refusal else TAKEN)
+        aside = path.parent / (REFUSED if any(outcome.refusal for outcome in outcomes) else TAKEN)
         aside.mkdir(exist_ok=True)
         if _state_of(path) == state:
             with contextlib.suppress(FileNotFoundError):
                 path.rename(_free_name(aside / path.name))
-        yield path, outcome
+        for outcome in outcomes:
+            yield path, outcome
+
+
+def release(project: Project, delivery_id: int, *, reason: str, actor: str, path: Path | None = None) -> str:
+    """Waive the proof that a refused delivery failed, and take the same bytes in again; what became of them.
+
+    The bytes come from ``path``, or from the files put aside as refused, or from the store where nothing in them had to
+    be masked. The decision stays, whether they are found or not.
+
+    Raises:
+        UnknownItem: no such delivery, or its bytes are nowhere.
+        StoreError: the delivery was not refused, or for a reason that cannot be waived.
+    """
+    with translated_errors(), project.database.session("tieout_analyst") as connection:
+        release_delivery(connection, delivery_id, reason=reason, actor=actor)
+    with project.database.session("tieout_auditor") as connection:
+        row = find_delivery(connection, delivery_id)
+    source = project.sources[row["source"]]
+    aside = project.settings.landing / source.id / REFUSED
+    candidates = [path] if path else sorted(aside.iterdir()) if aside.is_dir() else []
+    for candidate in candidates:
+        with candidate.open("rb") as stream:
+            if hashlib.file_digest(stream, "sha256").hexdigest() == row["file_sha256"]:
+                outcomes = ingest(project, source, candidate, for_date=row["for_date"])
+                return "\n".join(outcome.sentence for outcome in outcomes)
+    raise UnknownItem(
+        f"delivery {delivery_id}: released; expected its bytes ({row['file_sha256'][:12]}…) "
+        + (f"in {path}" if path else f"among the files put aside in {aside}")
+        + ", found none. Deliver the file again, or name it: it will be taken in and flagged."
+    )
+
+
+def stored_record(project: Project, source: Source, line_key: str) -> bytes:
+    """The bytes that a line was read from, out of the store.
+
+    Raises:
+        UnknownItem: no such line, its standard has no byte positions, or the content is not kept.
+    """
+    with project.database.session("tieout_auditor") as connection:
+        row = find_line_record(connection, source.id, line_key)
+    if project.store is None or row["byte_offset"] is None or row["byte_length"] is None:
+        raise UnknownItem(
+            f"line {line_key!r}: expected a place in the stored bytes of {row['file_name']}, found none; "
+            f"it is record {row['record_no']} there"
+        )
+    return project.store.record(
+        row["content_sha256"], byte_offset=row["byte_offset"], byte_length=row["byte_length"]
+    )
 
 
 def _state_of(path: Path) -> FileState | None:

@@ -16,6 +16,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from reconciliation.errors import SourcesError
+from reconciliation.mapping import MappingRules
 from reconciliation.vocabulary import LINE_KINDS, REFERENCE_COLUMNS
 
 EXTERNAL_REFERENCE_COLUMNS: Final = (*REFERENCE_COLUMNS, "batch_ref")
@@ -153,6 +154,7 @@ class Source(_Model):
     id: Identifier
     kind: Literal["bank", "processor", "card_clearing"]
     format: str
+    intraday: tuple[str, ...] = ()  # further formats: reports of the day that the statement replaces
     accounts: tuple[AccountMapping, ...] = Field(min_length=1)
     start_date: date
     time_zone: Zone = "UTC"
@@ -166,6 +168,8 @@ class Source(_Model):
     legs: tuple[LegRule, ...] = ()
     never_in_ledger: tuple[LineKind, ...] = ("fee", "interest")
     settings: dict[str, str] = Field(default_factory=dict)
+    mapping: MappingRules | None = None  # how a file that follows no standard is read
+    tables: dict[str, str] = Field(default_factory=dict)  # name of a reader's table -> file beside sources.yaml
     severity: Severity = Severity()
     alerts: tuple[str, ...] = ()
     sign_off: SignOff = SignOff()
@@ -174,6 +178,11 @@ class Source(_Model):
     @property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.time_zone)
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """Formats of the files this source may deliver, the one of its statements first."""
+        return (self.format, *self.intraday)
 
     @property
     def ledger_accounts(self) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from dagster_project.bench.measure import median_seconds
 from dagster_project.bench.scratch import Scratch, scratch
 from dagster_project.database import Database
 from ledger_core.sql import copy_in, queries
-from reconciliation.formats.canonical import ReadOptions
+from reconciliation.formats.canonical import ReadOptions, read_whole
 from reconciliation.formats.registry import FORMATS
 from reconciliation.intake.delivery import take_in
 
@@ -31,7 +31,7 @@ def _figure(place: Scratch) -> Figure:
     told = []
     for path in place.deliveries:
         with path.open("rb") as stream:
-            told.append(FORMATS[source.format].read(stream, options).lines)
+            told.append(read_whole(FORMATS[source.format], stream, options).lines)
 
     def taken(_number: int) -> None:
         with (
@@ -40,7 +40,7 @@ def _figure(place: Scratch) -> Figure:
         ):
             for path in place.deliveries:
                 with path.open("rb") as stream:
-                    outcome = take_in(
+                    (outcome,) = take_in(
                         connection, source=source, file_name=path.name, stream=stream, options=options
                     )
                 if outcome.refusal is not None:

@@ -8,9 +8,10 @@ import click
 from dagster_project.cli import ledger_export, ledger_feed, ledger_life, ledger_proof
 from dagster_project.cli.bench import bench
 from dagster_project.cli.card_key import card_key
+from dagster_project.cli.intake import deliveries, ingest
 from dagster_project.cli.ledger import ledger
 from dagster_project.cli.output import Context, json_option, pass_context, say
-from dagster_project.cli.recon import deliveries, exceptions, export, ingest, reconcile, statement
+from dagster_project.cli.recon import exceptions, export, reconcile, statement
 from dagster_project.cli.serve import down, up
 from dagster_project.cli.world import demo, simulate
 from dagster_project.errors import ShellError

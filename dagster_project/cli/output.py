@@ -46,6 +46,19 @@ class Context:
         return sorted(sources.sources, key=lambda source: bool(source.legs))
 
 
+class Day(click.ParamType[date]):
+    """A date as YYYY-MM-DD."""
+
+    name = "date"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        """The date."""
+        try:
+            return date.fromisoformat(str(value))
+        except ValueError:
+            self.fail(f"expected YYYY-MM-DD, found {value}", param, ctx)
+
+
 pass_context: Callable[..., Any] = click.make_pass_decorator(Context)
 
 

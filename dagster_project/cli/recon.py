@@ -1,4 +1,4 @@
-"""`tieout ingest`, `deliveries`, `reconcile`, `exceptions`, `statement`, `export`: the daily work without the UI."""
+"""`tieout reconcile`, `exceptions`, `statement`, `export`: the daily work without the UI."""
 
 from datetime import date
 from pathlib import Path
@@ -7,90 +7,19 @@ from typing import Any
 import click
 from psycopg.rows import dict_row
 
-from dagster_project.cli.output import Context, json_option, money, pass_context, say, say_rows
+from dagster_project.cli.output import Context, Day, json_option, money, pass_context, say, say_rows
 from dagster_project.exports import KINDS, export_table
-from dagster_project.pipeline import deliver_alerts, reconcile_source, source_day
-from dagster_project.pipeline import ingest as take_in_file
+from dagster_project.pipeline import reconcile_source, source_day
 from ledger_core.sql import queries, translated_errors
 from reconciliation.daily.reconcile import RunOutcome
 from reconciliation.errors import UnknownItem
 from reconciliation.evidence.page import day_as_html, day_as_text, day_as_value
-from reconciliation.intake.deliveries import list_deliveries
 
 SQL = queries(Path(__file__).with_name("recon.sql"))
 EXCEPTION_COLUMNS = (
     "exception_id", "source", "class", "kind", "severity", "status", "amount", "difference", "asset", "due_on",
     "age_business_days", "line_key", "entry_key", "assignee",
 )  # fmt: skip
-
-
-class Day(click.ParamType[date]):
-    """A date as YYYY-MM-DD."""
-
-    name = "date"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> date:
-        """The date."""
-        try:
-            return date.fromisoformat(str(value))
-        except ValueError:
-            self.fail(f"expected YYYY-MM-DD, found {value}", param, ctx)
-
-
-@click.command()
-@click.argument(
-    "files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False)
-)
-@click.option("--source", "source_id", required=True, help="Id of the source that sent them.")
-@click.option(
-    "--date", "for_date", type=Day(), help="Business date the files are for, where they do not say."
-)
-@json_option
-@pass_context
-def ingest(
-    context: Context, files: tuple[Path, ...], source_id: str, for_date: date | None, as_json: bool
-) -> None:
-    """Take files in, each whole or not at all. Exit 1 when one was rejected.
-
-    Example: tieout ingest camt053_2026-11-20.xml --source bank
-    """
-    source = context.project.sources[source_id]
-    results, rejected = [], False
-    for path in files:
-        outcome = take_in_file(context.project, source, path, for_date=for_date)
-        rejected = rejected or outcome.refusal is not None
-        results.append({"file": path.name, "outcome": outcome.outcome, "sentence": outcome.sentence})
-        if not as_json:
-            click.echo(outcome.sentence)
-    deliver_alerts(context.project)
-    if as_json:
-        say(results, "", as_json=True)
-    if rejected:
-        raise SystemExit(1)
-
-
-@click.command()
-@click.option("--source", "source_id", help="Of this source only.")
-@json_option
-@pass_context
-def deliveries(context: Context, source_id: str | None, as_json: bool) -> None:
-    """What arrived, what was refused and why, what is missing.
-
-    Example: tieout deliveries --source bank
-    """
-    if source_id is not None:
-        context.chosen(source_id)
-    with context.project.database.session("tieout_auditor") as connection:
-        rows = list_deliveries(connection, source_id=source_id).to_pylist()
-        missing = (
-            connection.cursor(row_factory=dict_row)
-            .execute(SQL["missing_files"], {"source": source_id})
-            .fetchall()
-        )
-    for absent in missing:
-        rows.append({"source": absent["source"], "outcome": absent["kind"], "for_date": absent["item_date"]})
-    columns = ["delivery_id", "source", "for_date", "file_name", "outcome", "line_count", "refusal"]
-    say_rows(rows, columns, as_json=as_json, empty="Nothing has arrived yet.")
 
 
 @click.command()

@@ -121,21 +121,21 @@ ANALYZE wanted_reference
 -- name: taken_external
 -- Lines matched before the window that carry one of these references: an open line like one of them is a duplicate.
 WITH found AS (
-    SELECT l.line_id FROM recon.line AS l JOIN wanted_reference AS w ON l.ref_end_to_end = w.reference WHERE l.source_id = %(source)s
+    SELECT l.line_id FROM recon.line AS l JOIN wanted_reference AS w ON hashtextextended(l.ref_end_to_end, 0) = hashtextextended(w.reference, 0) AND l.ref_end_to_end = w.reference WHERE l.source_id = %(source)s
     UNION
-    SELECT l.line_id FROM recon.line AS l JOIN wanted_reference AS w ON l.ref_uetr = w.reference WHERE l.source_id = %(source)s
+    SELECT l.line_id FROM recon.line AS l JOIN wanted_reference AS w ON hashtextextended(l.ref_uetr, 0) = hashtextextended(w.reference, 0) AND l.ref_uetr = w.reference WHERE l.source_id = %(source)s
     UNION
-    SELECT l.line_id FROM recon.line AS l JOIN wanted_reference AS w ON l.ref_servicer = w.reference WHERE l.source_id = %(source)s
+    SELECT l.line_id FROM recon.line AS l JOIN wanted_reference AS w ON hashtextextended(l.ref_servicer, 0) = hashtextextended(w.reference, 0) AND l.ref_servicer = w.reference WHERE l.source_id = %(source)s
     UNION
-    SELECT l.line_id FROM recon.line AS l JOIN wanted_reference AS w ON l.ref_psp = w.reference WHERE l.source_id = %(source)s
+    SELECT l.line_id FROM recon.line AS l JOIN wanted_reference AS w ON hashtextextended(l.ref_psp, 0) = hashtextextended(w.reference, 0) AND l.ref_psp = w.reference WHERE l.source_id = %(source)s
     UNION
-    SELECT l.line_id FROM recon.line AS l JOIN wanted_reference AS w ON l.ref_payout = w.reference WHERE l.source_id = %(source)s
+    SELECT l.line_id FROM recon.line AS l JOIN wanted_reference AS w ON hashtextextended(l.ref_payout, 0) = hashtextextended(w.reference, 0) AND l.ref_payout = w.reference WHERE l.source_id = %(source)s
     UNION
-    SELECT l.line_id FROM recon.line AS l JOIN wanted_reference AS w ON l.ref_arn = w.reference WHERE l.source_id = %(source)s
+    SELECT l.line_id FROM recon.line AS l JOIN wanted_reference AS w ON hashtextextended(l.ref_arn, 0) = hashtextextended(w.reference, 0) AND l.ref_arn = w.reference WHERE l.source_id = %(source)s
     UNION
-    SELECT l.line_id FROM recon.line AS l JOIN wanted_reference AS w ON l.ref_rrn = w.reference WHERE l.source_id = %(source)s
+    SELECT l.line_id FROM recon.line AS l JOIN wanted_reference AS w ON hashtextextended(l.ref_rrn, 0) = hashtextextended(w.reference, 0) AND l.ref_rrn = w.reference WHERE l.source_id = %(source)s
     UNION
-    SELECT l.line_id FROM recon.line AS l JOIN wanted_reference AS w ON l.batch_ref = w.reference WHERE l.source_id = %(source)s
+    SELECT l.line_id FROM recon.line AS l JOIN wanted_reference AS w ON hashtextextended(l.batch_ref, 0) = hashtextextended(w.reference, 0) AND l.batch_ref = w.reference WHERE l.source_id = %(source)s
 )
 SELECT l.line_id, l.line_key, l.version, l.booking_date, l.account, l.amount_minor, l.asset, l.fee_minor, l.original_amount_minor,
     l.original_asset, l.fx_rate, l.ref_end_to_end, l.ref_uetr, l.ref_servicer, l.ref_psp, l.ref_merchant, l.ref_payout,

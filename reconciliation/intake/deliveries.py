@@ -1,4 +1,4 @@
-"""What arrived, and what became of it. Reads only."""
+"""What arrived, what became of it, and what people decided about it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from typing import Any, Final
 
 import psycopg
 import pyarrow as pa
+from psycopg.rows import dict_row
 
 from ledger_core.sql import copy_out, queries
+from reconciliation.errors import UnknownItem
 
 SQL: Final = queries(Path(__file__).with_name("deliveries.sql"))
+_PROVISIONAL: Final = queries(Path(__file__).with_name("provisional.sql"))
 
 _FIELDS: Final[list[pa.Field[Any]]] = [
     pa.field("delivery_id", pa.int64(), nullable=False),
@@ -46,3 +49,47 @@ def list_deliveries(
     """Deliveries in the order of their arrival, of one source or outcome or all, as ``DELIVERY_SCHEMA``."""
     wanted = {"source_id": source_id, "outcome": outcome}
     return copy_out(connection, SQL["list_deliveries"], wanted, DELIVERY_SCHEMA)
+
+
+def find_delivery(connection: psycopg.Connection[Any], delivery_id: int) -> dict[str, Any]:
+    """One delivery by its number: source, digests, outcome, refusal code.
+
+    Raises:
+        UnknownItem: there is none of that number.
+    """
+    cursor = connection.cursor(row_factory=dict_row)
+    found = cursor.execute(SQL["find_delivery"], {"delivery_id": delivery_id}).fetchone()
+    if found is None:
+        raise UnknownItem(f"delivery {delivery_id}: expected one that arrived, found none; tieout deliveries lists them")
+    return found
+
+
+def find_line_record(connection: psycopg.Connection[Any], source_id: str, line_key: str) -> dict[str, Any]:
+    """Where the newest version of a line stands: ``content_sha256``, ``byte_offset``, ``byte_length``, ``file_name``.
+
+    Raises:
+        UnknownItem: there is no such line.
+    """
+    cursor = connection.cursor(row_factory=dict_row)
+    wanted = {"source_id": source_id, "line_key": line_key}
+    found = cursor.execute(SQL["find_line_record"], wanted).fetchone()
+    if found is None:
+        raise UnknownItem(f"line {line_key!r} of source {source_id}: expected one that was told, found none")
+    return found
+
+
+def list_provisional(
+    connection: psycopg.Connection[Any], *, source_id: str | None = None
+) -> list[dict[str, Any]]:
+    """Provisional lines by account and report day, live ones and those that a statement has replaced."""
+    cursor = connection.cursor(row_factory=dict_row)
+    return cursor.execute(_PROVISIONAL["list_provisional"], {"source_id": source_id}).fetchall()
+
+
+def release_delivery(
+    connection: psycopg.Connection[Any], delivery_id: int, *, reason: str, actor: str
+) -> None:
+    """Record a person's decision to waive the proof that a refused delivery failed, as role ``tieout_analyst``."""
+    connection.execute(
+        SQL["release_delivery"], {"delivery_id": delivery_id, "reason": reason, "actor": actor}
+    )

@@ -40,3 +40,21 @@ SELECT DISTINCT r.code, r.actor, r.reason
 FROM recon.release AS r
 WHERE r.source_id = %(source_id)s AND r.content_sha256 = %(content_sha256)s
 ORDER BY 1, 2, 3
+
+-- name: release_delivery
+SELECT recon.release_delivery(%(delivery_id)s, %(reason)s, %(actor)s)
+
+-- name: find_delivery
+SELECT d.delivery_id, d.source_id AS source, d.file_name, d.package_name, d.file_sha256, d.content_sha256, d.for_date, d.outcome, d.refusal_code
+FROM recon.delivery AS d
+WHERE d.delivery_id = %(delivery_id)s
+
+-- name: find_line_record
+-- Where the newest version of a line stands in what was delivered.
+SELECT d.content_sha256, d.file_name, l.record_no, l.byte_offset, l.byte_length
+FROM recon.line AS l
+JOIN recon.statement AS s ON s.statement_id = l.statement_id
+JOIN recon.delivery AS d ON d.delivery_id = s.delivery_id
+WHERE l.source_id = %(source_id)s AND l.line_key = %(line_key)s
+ORDER BY l.version DESC
+LIMIT 1

@@ -131,13 +131,14 @@ class Desk:
     def deliver(self, source_id: str, file_name: str, content: bytes) -> DeliveryOutcome:
         """Take a file in."""
         with self.session("tieout_intake") as connection:
-            return take_in(
+            (outcome,) = take_in(
                 connection,
                 source=SOURCES[source_id],
                 file_name=file_name,
                 stream=BytesIO(content),
                 options=OPTIONS,
             )
+            return outcome
 
     def statement(
         self, day: date, *lines: BankLine, opening_minor: int = OPENING_MINOR, version: str = ""

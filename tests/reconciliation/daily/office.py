@@ -69,7 +69,8 @@ class Office:
 
     def ingest(self, source_id: str, path: Path) -> DeliveryOutcome:
         """Take one file in."""
-        return ingest(self.project, SOURCES[source_id], path)
+        (outcome,) = ingest(self.project, SOURCES[source_id], path)
+        return outcome
 
     def reconcile(self, day: date, source_id: str) -> RunOutcome:
         """Reconcile a source up to a day."""
