@@ -12,6 +12,7 @@ from reconciliation.formats import (
     coda,
     mastercard_ipm,
     nacha,
+    ofx,
     paypal_stl,
     paypal_trr,
     stripe_payout,
@@ -30,6 +31,7 @@ FORMATS: Final[Mapping[str, Format]] = MappingProxyType(
         "aeb43": aeb43,
         "paypal.stl": paypal_stl,
         "paypal.trr": paypal_trr,
+        "ofx": ofx,
     }
 )
 """Format name, as sources.yaml says it, to its reader."""
