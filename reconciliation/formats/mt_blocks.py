@@ -134,6 +134,8 @@ def _whole_ends(chunk: bytes, stream: BinaryIO, at_joined: bool) -> bytes:
 def _plain(chunk: bytes, at_joined: bool) -> bytes:
     if b"\r" in chunk:
         chunk = chunk.replace(b"\r", b"\n")
+    if b"\x1a" in chunk:  # ends a DOS file, also between files that were put together
+        chunk = chunk.replace(b"\x1a", b"\n")
     return chunk.replace(b"@@", b"\n\n") if at_joined else chunk
 
 

@@ -35,7 +35,7 @@ def test_an_asset_without_minor_digits_has_no_default(asset: str) -> None:
 
 
 def test_no_currency_is_listed_with_two_exponents() -> None:
-    assert len(ISO_4217_EXPONENTS) == 185
+    assert len(ISO_4217_EXPONENTS) == 191
     assert {len(code) for code in ISO_4217_EXPONENTS} == {3}
 
 

@@ -1,0 +1,87 @@
+"""The proof of an MT942: its entries against the numbers and sums that :90D: and :90C: state.
+
+Law: count and sum of debits and of credits hold exactly, with the expected entries (EC, ED) or without them: the
+standard leaves that open. A floor limit (:34F:) above zero leaves entries out of the file: then the sums may be larger
+by as many entries as the count says, each below the limit; that is noted. Anything else is a ``control_total`` refusal.
+"""
+
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Final
+
+from ledger_core.money import exponent_of, format_minor
+from reconciliation.formats.canonical import ReadOptions
+from reconciliation.formats.mt_balances import Sums
+from reconciliation.formats.notes import Notes
+from reconciliation.formats.values import difference_in_words, refused
+
+_ASK: Final = "Ask the bank for the report again, or have a person waive it for this file."
+_EPOCH: Final = date(1970, 1, 1)
+_SIDES: Final = {"D": -1, "C": 1}
+
+
+@dataclass(slots=True)
+class SideTotals:
+    """Entries of one direction: booked and expected; sums are positive."""
+
+    booked_count: int = 0
+    booked_minor: int = 0
+    expected_count: int = 0
+    expected_minor: int = 0
+
+
+@dataclass(slots=True)
+class MessageTotals:
+    """What the entries of one message come to, by direction."""
+
+    debit: SideTotals = field(default_factory=SideTotals)
+    credit: SideTotals = field(default_factory=SideTotals)
+    first_day: int | None = None  # booking days since 1970, of all entries
+    last_day: int | None = None
+
+    def days(self) -> tuple[date, date] | None:
+        """First and last booking date; None without entries."""
+        if self.first_day is None or self.last_day is None:
+            return None
+        return _EPOCH + timedelta(self.first_day), _EPOCH + timedelta(self.last_day)
+
+    def side(self, side: str) -> SideTotals:
+        """The totals of ``D`` or ``C``."""
+        return self.debit if side == "D" else self.credit
+
+
+def prove_sums(
+    side: str,
+    stated: Sums,
+    totals: MessageTotals,
+    floor_minor: int,
+    place: str,
+    *,
+    options: ReadOptions,
+    notes: Notes,
+) -> tuple[str | None, str | None]:
+    """The proof in words, or the flag of a proof that failed and was waived."""
+    found = totals.side(side)
+    without = (found.booked_count, found.booked_minor)
+    whole = (found.booked_count + found.expected_count, found.booked_minor + found.expected_minor)
+    exponent = exponent_of(stated.asset)
+    for count, sum_minor in (without, whole):
+        if sum_minor == stated.amount_minor and stated.count in {None, count}:
+            words = f"{count} entries of {format_minor(sum_minor, exponent)} {stated.asset}"
+            return f"{place} {words}, as stated", None
+    missing_count, missing_minor = (stated.count or 0) - without[0], stated.amount_minor - without[1]
+    if 0 < missing_minor <= missing_count * floor_minor:
+        notes.add(
+            f"entries below the floor limit of {format_minor(floor_minor, exponent)} {stated.asset}", place
+        )
+        return None, None
+    refusal = refused(
+        "control_total",
+        place,
+        f"{'any number of' if stated.count is None else stated.count} entries of "
+        f"{format_minor(stated.amount_minor, exponent)} {stated.asset}",
+        f"{without[0]} of {format_minor(without[1], exponent)} {stated.asset}, "
+        f"{difference_in_words(stated.amount_minor, without[1], stated.asset)}",
+        _ASK,
+    )
+    return None, options.demand(refusal)
