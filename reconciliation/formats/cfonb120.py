@@ -87,8 +87,9 @@ def read(stream: BinaryIO, options: ReadOptions, emit: Emit) -> ParsedDelivery:
 class _Statement:
     """What is known of the statement that is being read. Currency and decimals may first come with a movement."""
 
-    bank: str
-    number: str
+    bank_field: str
+    branch_field: str
+    number_field: str
     opened_on: date
     opening_text: str
     asset: str | None
@@ -100,7 +101,8 @@ class _Statement:
 
     @property
     def account(self) -> str:
-        return self.bank + self.number
+        """Bank, branch and number as one."""
+        return (self.bank_field + self.branch_field + self.number_field).replace(" ", "")
 
 
 class _Reader:
@@ -156,12 +158,12 @@ class _Reader:
         if self._statement is not None:
             expected = f"a record 07 of account {self._statement.account}"
             raise refused("truncated", "record 01", expected, "none", _FETCH_AGAIN)
-        bank, number = text[2:7] + text[11:16], text[21:32]
-        if not number.strip():
+        if not text[21:32].strip():
             raise refused("structure", "record 01, account (22-32)", "an account number", "none")
         self._statement = statement = _Statement(
-            bank=bank.strip(),
-            number=number.strip(),
+            bank_field=text[2:7],
+            branch_field=text[11:16],
+            number_field=text[21:32],
             opened_on=day_month_year(text[34:40], "record 01, date (35-40)"),
             opening_text=text[90:104],
             asset=None,
@@ -204,10 +206,10 @@ class _Reader:
         kind, statement = text[:2], self._statement
         if statement is None:
             raise refused("structure", f"record {kind}", "a record 01 before it", "none")
-        if text[21:32].strip() != statement.number:
+        if text[21:32] != statement.number_field:
             place = f"record {kind}, account (22-32)"
-            raise refused("conflict", place, f"account {statement.number}", shown(text[21:32]))
-        if (text[2:7] + text[11:16]).strip() != statement.bank:
+            raise refused("conflict", place, f"account {tidy(statement.number_field)}", shown(text[21:32]))
+        if text[2:7] != statement.bank_field or text[11:16] != statement.branch_field:
             self._notes.add("bank or branch differs from that of record 01", f"line {self._line_no}")
         return statement
 

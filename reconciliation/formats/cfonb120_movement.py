@@ -14,6 +14,7 @@ from reconciliation.formats.values import (
     asset_of,
     fees_json,
     implied_minor,
+    joined,
     other_refs_json,
     reference,
     refused,
@@ -60,10 +61,30 @@ _KINDS: Final = (
 )
 _CHEQUE: Final = "01"
 _TEXTS: Final = frozenset({"LIB", "LCC", "LC2", "LEM"})
-# The other side is the payer of a credit and the payee of a debit.
-_NAMES: Final = {1: ("NPY", "NPO"), -1: ("NBE", "NBU")}
-_ACCOUNTS: Final = {1: "CPY", -1: "CBE"}
-_BANKS: Final = {1: "BPY", -1: "BDB"}
+_NAMES: Final = {1: ("NPY", "NPO", "NBE", "NBU"), -1: ("NBE", "NBU", "NPY", "NPO")}
+_PARTY_FIELDS: Final = {1: ("CPY", "BPY", "IPY"), -1: ("CBE", "BDB", "IBE")}  # account, bank, identification
+_KEPT_AS_TEXT: Final = ("NPY", "NPO", "NBE", "NBU", "CPY", "CBE")
+_COLUMNS: Final = {"REF": "ref_servicer", "RCN": "ref_end_to_end"}
+_OTHERS: Final = {"RUM": "mandate", "LCS": "creditor_reference"}
+_KNOWN: Final = frozenset(
+    {
+        "NPY",
+        "NPO",
+        "NBE",
+        "NBU",
+        "CPY",
+        "CBE",
+        "BPY",
+        "BDB",
+        "IPY",
+        "IBE",
+        "RET",
+        "FEE",
+        "MMO",
+        *_COLUMNS,
+        *_OTHERS,
+    }
+)
 
 
 def punched_minor(text: str, place: str, *, decimals: int, exponent: int) -> int:
@@ -105,67 +126,77 @@ class Movement:
             raise refused("limit", "record 05", f"at most {COMPLEMENTS_MAX} of one movement", "more")
         self.values["byte_length"] = end - self.values["byte_offset"]
         qualifier, content = text[45:48], text[48:118].rstrip()
-        if qualifier in _TEXTS or qualifier in self._by_qualifier or not content:
-            self._texts.append(tidy(content))
-        elif qualifier in _KNOWN:
+        if qualifier in _KNOWN and content and qualifier not in self._by_qualifier:
             self._by_qualifier[qualifier] = content
+        elif qualifier in _TEXTS or qualifier in _KNOWN:
+            self._texts.append(tidy(content))
         else:
             self._texts.append(tidy(f"{qualifier} {content}"))
 
     def line(self, options: ReadOptions, zone: str, entry_number: str) -> dict[str, Any]:
         """The values of the line; ``zone`` and ``entry_number`` are references of record 04."""
         values = self.values
+        others: dict[str, str | None] = {}
         if self._by_qualifier:
-            self._add_complements(values, zone, options)
-        elif zone:
-            values["ref_servicer"] = reference(zone)
+            self._add_complements(values, others, options)
+        if zone:
+            name = "ref_end_to_end" if values.get("ref_servicer") else "ref_servicer"
+            if not values.get(name) and zone != values.get("ref_servicer"):
+                values[name] = reference(zone)
         if entry_number:
-            name = "check" if values["type_code"][:2] == _CHEQUE else "transaction"
-            values.setdefault("_others", {})[name] = entry_number
-        others = values.pop("_others", None)
+            others["check" if values["type_code"][:2] == _CHEQUE else "transaction"] = entry_number
         if others:
             values["other_refs"] = other_refs_json(**others)
-        masked = options.card_tokens.masked
-        text = "\n".join(dict.fromkeys(part for part in self._texts if part))
-        values["text"] = masked(text) or None
+        values["text"] = options.card_tokens.masked(joined(self._texts) or "") or None
         for name in ("ref_servicer", "ref_end_to_end"):
-            card = card_of(values.get(name) or "", options.card_tokens)
+            found = values.get(name)
+            card = card_of(found, options.card_tokens) if found else None
             if card is not None:
                 values[name] = None
                 values["card_token"], values["card_truncated"] = card
         return values
 
-    def _add_complements(self, values: dict[str, Any], zone: str, options: ReadOptions) -> None:
-        found = self._by_qualifier.get
+    def _add_complements(
+        self, values: dict[str, Any], others: dict[str, str | None], options: ReadOptions
+    ) -> None:
         side = 1 if values["amount_minor"] > 0 else -1
-        bank_ref, client_ref = reference(found("REF")), reference(found("RCN", "")[:35])
-        values["ref_servicer"] = bank_ref or reference(zone)
-        values["ref_end_to_end"] = client_ref or (
-            reference(zone) if bank_ref != reference(zone) and bank_ref else None
-        )
-        # several banks write the other side as the payer whatever the direction
-        name = next((tidy(found(name, "")) for name in (*_NAMES[side], *_NAMES[-side]) if found(name)), "")
-        values["counterparty"] = options.card_tokens.masked(name) or None
-        values["counterparty_account"] = tidy(found(_ACCOUNTS[side], "")) or None
-        values["counterparty_bic"] = _bic_of(found(_BANKS[side], ""))
-        # who pays us names himself in IPY; who collects from us names himself in IBE
-        values["_others"] = {
-            "mandate": reference(found("RUM", "")[:35]),
-            "creditor_id": reference(found("IBE", "")[:35]) if side < 0 else None,
-            "customer": reference(found("IPY", "")[:35]) if side > 0 else None,
-            "creditor_reference": reference(found("LCS", "")[:35]),
-        }
-        # what no column takes stays readable
-        for qualifier in ("NPY", "NPO", "NBE", "NBU", "CPY", "CBE", "LCS"):
-            content = tidy(found(qualifier, ""))
-            if content not in (name, values["counterparty_account"]):
-                self._texts.append(content)
-        if found("RET"):
-            self._texts.append(tidy(found("RET", "")))
-            values["reason_code"] = values.get("reason_code") or found("RET", "").split()[0][:4]
+        contents = self._by_qualifier
+        for qualifier, content in contents.items():
+            column = _COLUMNS.get(qualifier)
+            if column is not None:
+                values[column] = reference(content[:35])
+            elif qualifier in _OTHERS:
+                others[_OTHERS[qualifier]] = reference(content[:35])
+                if qualifier == "LCS":
+                    self._texts.append(tidy(content))
+        self._add_parties(values, others, side, options)
+        returned = contents.get("RET")
+        if returned:
+            self._texts.append(tidy(returned))
+            values["reason_code"] = values.get("reason_code") or returned.split()[0][:4]
             values["kind"] = kind_of("", returned=True, amount_minor=values["amount_minor"])
-        fee_minor = self._add_fee(values, found("FEE"))
-        self._add_original(values, found("MMO"), fee_minor)
+        fee_minor = self._add_fee(values, contents.get("FEE"))
+        self._add_original(values, contents.get("MMO"), fee_minor)
+
+    def _add_parties(
+        self, values: dict[str, Any], others: dict[str, str | None], side: int, options: ReadOptions
+    ) -> None:
+        """The other side is the payer of a credit and the payee of a debit; who else is named stays in the text."""
+        contents = self._by_qualifier
+        # several banks write the other side as the payer whatever the direction
+        chosen = next((name for name in _NAMES[side] if name in contents), None)
+        if chosen is not None:
+            values["counterparty"] = options.card_tokens.masked(tidy(contents[chosen]))
+        account, bank, identity = _PARTY_FIELDS[side]
+        if account in contents:
+            values["counterparty_account"] = tidy(contents[account])
+        if bank in contents:
+            values["counterparty_bic"] = _bic_of(contents[bank])
+        if identity in contents:
+            others["customer" if side > 0 else "creditor_id"] = reference(contents[identity][:35])
+        for qualifier in _KEPT_AS_TEXT:
+            if qualifier in contents and qualifier not in (chosen, account):
+                self._texts.append(tidy(contents[qualifier]))
 
     def _add_fee(self, values: dict[str, Any], content: str | None) -> int:
         """A charge; zero where it is in another currency. Whether the amount has it inside is not said here."""
@@ -198,12 +229,6 @@ class Movement:
                 values["fees"] = fees_json([("charge", fee_minor, asset, True)])
         if fraction is not None:
             values["fx_numerator"], values["fx_denominator"] = fraction
-
-
-_KNOWN: Final = frozenset(
-    {"NPY", "NPO", "NBE", "NBU", "CPY", "CBE", "BPY", "BDB", "IPY", "IBE"}
-    | {"RCN", "REF", "RUM", "LCS", "RET", "FEE", "MMO"}
-)
 
 
 def _amount_of(content: str, place: str) -> tuple[str, int]:

@@ -23,7 +23,6 @@ settings.
 """
 
 import codecs
-from collections.abc import Iterable
 from datetime import date
 from typing import Any, BinaryIO, Final
 
@@ -209,46 +208,44 @@ class _Reader:
         statement = self._opened("record 2.1")
         statement.record_count += 1
         amount_minor = signed_minor(text[31:47], statement.asset, "record 2.1, amount (32-47)")
-        sequence_no = number_of(text[2:6], "record 2.1, sequence number (3-6)")
-        detail_no = number_of(text[6:10], "record 2.1, detail number (7-10)")
         movement = Movement(text, amount_minor, self._line_no, offset, length)
         group = self._group
-        same = group is not None and sequence_no == statement.last_no
+        same = group is not None and group.head.first[2:6] == text[2:6]
         # details go on at 0000 after 9999, like movements
-        if detail_no == 0 and not (same and group is not None and group.last_detail == "9999"):
-            self._end_group(statement)
-            self._check_sequence(statement, sequence_no)
-            if amount_minor < 0:
-                statement.debit_minor -= amount_minor
-            else:
-                statement.credit_minor += amount_minor
-            self._group = Group(
-                movement,
-                statement_no=len(self._statements),
-                asset=statement.asset,
-                options=self._options,
-                notes=self._notes,
-            )
+        if text[6:10] != "0000" or (same and group is not None and group.last_detail == "9999"):
+            if group is None or not same or not text[6:10].isdecimal():
+                place = "record 2.1, sequence and detail number (3-10)"
+                expected = "a movement with detail number 0000 before it"
+                raise refused("structure", place, expected, shown(text[2:10]))
+            self._write(statement, group.add(movement))
             return
-        if group is None or not same:
-            place = "record 2.1, sequence and detail number (3-10)"
-            raise refused(
-                "structure", place, "a movement with detail number 0000 before it", shown(text[2:10])
-            )
-        self._write(statement, group.add(movement))
+        self._end_group(statement)
+        self._check_sequence(statement, text[2:6])
+        if amount_minor < 0:
+            statement.debit_minor -= amount_minor
+        else:
+            statement.credit_minor += amount_minor
+        self._group = Group(
+            movement,
+            statement_no=len(self._statements),
+            asset=statement.asset,
+            options=self._options,
+            notes=self._notes,
+        )
 
-    def _check_sequence(self, statement: OpenStatement, sequence_no: int) -> None:
-        expected = (statement.last_no + 1) % 10_000
-        if sequence_no != expected:
+    def _check_sequence(self, statement: OpenStatement, found: str) -> None:
+        statement.last_no = (statement.last_no + 1) % 10_000
+        expected = f"{statement.last_no:04d}"
+        if found != expected:
+            statement.last_no = number_of(found, "record 2.1, sequence number (3-6)")
             wrong = refused(
                 "sequence",
                 "record 2.1, sequence number (3-6)",
-                f"{expected:04d}",
-                f"{sequence_no:04d}",
+                expected,
+                found,
                 "Movements are missing, doubled or out of order; ask the bank for the file again.",
             )
             self._demand(wrong, statement)
-        statement.last_no = sequence_no
 
     def _go_on(self, text: str, end: int) -> None:
         """Records 2.2 and 2.3 of the movement before."""
@@ -277,7 +274,7 @@ class _Reader:
             self._write(statement, self._group.lines())
             self._group = None
 
-    def _write(self, statement: OpenStatement, lines: Iterable[dict[str, Any]]) -> None:
+    def _write(self, statement: OpenStatement, lines: list[dict[str, Any]]) -> None:
         for line in lines:
             statement.line_count += 1
             self._writer.add(**line)

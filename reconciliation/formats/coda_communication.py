@@ -206,7 +206,8 @@ def _terminal_debit(said: Said, body: str) -> None:  # 113
     said.card(body[:16])
     said.others["terminal_id"] = tidy(body[17:23])
     said.others["trace"] = tidy(body[23:29])
-    said.values["reversal"] = body[39:40] == _REVERSED_PURCHASE
+    if body[39:40] == _REVERSED_PURCHASE:
+        said.values["reversal"] = True
     said.texts.append(tidy(body[40:66]))
     said.original(body[66:81], body[81:93], body[93:96], said.amount_minor)
 

@@ -10,7 +10,6 @@ with a note.
     2.1 0001 0002  type 5    750.00
 """
 
-from collections.abc import Iterator
 from datetime import date
 from typing import Any, Final
 
@@ -99,96 +98,105 @@ class Group:
         self._gone_minor = 0
         self._booked_on = day_month_year(head.first[115:121], "record 2.1, entry date (116-121)")
 
-    def add(self, detail: Movement) -> Iterator[dict[str, Any]]:
+    def add(self, detail: Movement) -> list[dict[str, Any]]:
         """Add a detail or part; gives the lines that need not wait."""
+        self.current = detail
+        self.last_detail = detail.first[6:10]
         if detail.first[53] in PARTS:
             owner = self._details[-1] if self._details and detail.first[53] == "9" else self.head
             if len(owner.parts) >= _ATTACHED_MAX:
                 raise refused("limit", "record 2.1", f"at most {_ATTACHED_MAX} parts of one movement", "more")
             owner.parts.append(detail)
-        else:
-            if len(self._details) >= DETAILS_HELD_MAX:
-                yield from self._leaves()
-            self._details.append(detail)
-        self.current = detail
-        self.last_detail = detail.first[6:10]
+            return []
+        lines = self._leaves() if len(self._details) >= DETAILS_HELD_MAX else []
+        self._details.append(detail)
+        return lines
 
-    def lines(self) -> Iterator[dict[str, Any]]:
+    def lines(self) -> list[dict[str, Any]]:
         """The lines that are left, once the movement is at its end."""
-        total_minor = self.head.amount_minor
-        sum_minor = self._gone_minor + sum(detail.amount_minor for detail in self._details)
-        if self._details and sum_minor == total_minor:
-            yield from self._leaves()
-            return
+        if not self._details:
+            return [self._line(self.head)]
+        if self._gone_minor + sum(detail.amount_minor for detail in self._details) == self.head.amount_minor:
+            return self._leaves()
         if self._gone_count:
             place = f"record 2.1, sequence number {self.head.first[2:6]}"
             raise refused("structure", place, "details that add up to their movement", "another sum")
-        if self._details:
-            self._notes.add(
-                "details that do not add up to their movement, which is kept as one line",
-                f"line {self.head.line_no}",
-            )
-        yield self._line(self.head)
+        self._notes.add(
+            "details that do not add up to their movement, which is kept as one line",
+            f"line {self.head.line_no}",
+        )
+        return [self._line(self.head)]
 
-    def _leaves(self) -> Iterator[dict[str, Any]]:
+    def _leaves(self) -> list[dict[str, Any]]:
         """The held details as lines of their own."""
         head = self.head
         batch_ref = reference(tidy(head.second[63:98])) or reference(tidy(head.first[10:31]))
         details, self._details = self._details, []
+        lines = []
         for detail_no, detail in enumerate(details, start=self._gone_count + 1):
             line = self._line(detail)
             line["record_no"] = head.line_no
             line["detail_no"] = detail_no
             line["batch_minor"] = head.amount_minor
             line["batch_ref"] = batch_ref
-            yield line
+            lines.append(line)
         self._gone_count += len(details)
         self._gone_minor += sum(detail.amount_minor for detail in details)
+        return lines
 
     def _line(self, movement: Movement) -> dict[str, Any]:
         first, second, third = movement.first, movement.second, movement.third
-        amount_minor, tokens = movement.amount_minor, self._options.card_tokens
-        code = first[53:61]
-        returned = second[112] in _R_TRANSACTIONS
-        said = Said(
-            amount_minor=amount_minor,
-            asset=self._asset,
-            place=f"line {movement.line_no}",
-            cheque=code[1:3] in _CHEQUES,
-            card_tokens=tokens,
-            notes=self._notes,
-        )
-        _communications(movement, said)
-        for part in movement.parts:
-            _communications(part, said)
-        values: dict[str, Any] = said.values
-        returned = returned or bool(values.get("reversal"))
-        values.update(
-            statement_no=self._statement_no,
-            record_no=movement.line_no,
-            booking_date=self._booked_on,
-            value_date=_value_date(first) or _value_date(self.head.first),
-            amount_minor=amount_minor,
-            asset=self._asset,
-            ref_servicer=reference(first[10:31]),
-            kind=kind_of(code, returned=returned, raises=amount_minor > 0),
-            type_code=code,
-            reversal=returned,
-            byte_offset=movement.offset,
-            byte_length=movement.end - movement.offset,
-        )
+        amount_minor, tokens, code = movement.amount_minor, self._options.card_tokens, first[53:61]
+        values: dict[str, Any]
+        if first[61] == "1" or movement.information or movement.parts:
+            values, text, whole_name = self._said(movement)
+        else:
+            values, text, whole_name = {}, tidy(first[62:115] + second[10:63] + third[82:125]), ""
+            if "++" in text or "**" in text:
+                values, text, whole_name = self._said(movement)
+        returned = second[112] in _R_TRANSACTIONS or "reversal" in values
+        values["statement_no"] = self._statement_no
+        values["record_no"] = movement.line_no
+        values["booking_date"] = self._booked_on
+        values["value_date"] = _value_date(first) or _value_date(self.head.first)
+        values["amount_minor"] = amount_minor
+        values["asset"] = self._asset
+        values["ref_servicer"] = reference(first[10:31])
+        values["kind"] = kind_of(code, returned=returned, raises=amount_minor > 0)
+        values["type_code"] = code
+        values["reversal"] = returned
+        values["byte_offset"] = movement.offset
+        values["byte_length"] = movement.end - movement.offset
+        values["text"] = tokens.masked(text) or None
         if second is not _NO_RECORD:
             self._add_references(values, second, code)
+        name = ""
         if third is not _NO_RECORD:
             values["counterparty_account"] = _account_of(third[10:47])
-        name = tidy(third[47:82])
-        # the information record has the whole name where the movement had no room for it
-        values["counterparty"] = tokens.masked(said.name if said.name.startswith(name) else name) or None
-        values["text"] = tokens.masked(joined(said.texts) or "") or None
-        values["other_refs"] = other_refs_json(**said.others) if said.others else None
+            name = tidy(third[47:82])
+        if whole_name and whole_name.startswith(name):
+            name = whole_name  # the information record has it all where the movement had no room
+        if name:
+            values["counterparty"] = tokens.masked(name)
         if movement.parts:
             self._add_fees(values, movement)
         return values
+
+    def _said(self, movement: Movement) -> tuple[dict[str, Any], str, str]:
+        """Values, text and name of the counterparty by the communications of a movement and of its parts."""
+        said = Said(
+            amount_minor=movement.amount_minor,
+            asset=self._asset,
+            place=f"line {movement.line_no}",
+            cheque=movement.first[54:56] in _CHEQUES,
+            card_tokens=self._options.card_tokens,
+            notes=self._notes,
+        )
+        for told in (movement, *movement.parts):
+            _communications(told, said)
+        if said.others:
+            said.values["other_refs"] = other_refs_json(**said.others)
+        return said.values, joined(said.texts) or "", said.name
 
     def _add_references(self, values: dict[str, Any], second: str, code: str) -> None:
         customer_ref = reference(tidy(second[63:98]))

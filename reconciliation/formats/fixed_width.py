@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from functools import lru_cache
 from typing import BinaryIO, Final
 
 from ledger_core.money import exponent_of, format_minor
@@ -146,10 +147,18 @@ def day_month_year(text: str, place: str) -> date:
     >>> day_month_year("161126", "record 8")
     datetime.date(2026, 11, 16)
     """
+    day = _day_month_year(text)
+    if day is None:
+        raise refused("date", place, "a date as DDMMYY", shown(text))
+    return day
+
+
+@lru_cache(maxsize=4096)
+def _day_month_year(text: str) -> date | None:
     try:
-        return short_day_of(text[4:6] + text[2:4] + text[:2], place)
+        return short_day_of(text[4:6] + text[2:4] + text[:2], "")
     except RefusedFile:
-        raise refused("date", place, "a date as DDMMYY", shown(text)) from None
+        return None
 
 
 def directed_rate(

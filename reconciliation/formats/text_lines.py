@@ -22,10 +22,13 @@ def text_lines(stream: BinaryIO, *, bytes_max: int, line_bytes_max: int) -> Iter
     >>> list(text_lines(io.BytesIO(b"one\\r\\ntwo"), bytes_max=100, line_bytes_max=10))
     [(0, 3, 'one'), (5, 3, 'two')]
     """
-    line_no = 0
-    for offset, line in _byte_lines(stream, bytes_max=bytes_max, line_bytes_max=line_bytes_max):
-        line_no += 1
-        yield offset, len(line), decoded(line, f"line {line_no}")
+    lines = _byte_lines(stream, bytes_max=bytes_max, line_bytes_max=line_bytes_max)
+    for line_no, (offset, line) in enumerate(lines, start=1):
+        try:
+            text = line.decode() if b"\0" not in line else decoded(line, f"line {line_no}")
+        except UnicodeDecodeError:
+            text = decoded(line, f"line {line_no}")
+        yield offset, len(line), text
 
 
 def decoded(line: bytes, place: str) -> str:
