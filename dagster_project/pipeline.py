@@ -18,6 +18,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from fsspec.core import url_to_fs
+
 from dagster_project.database import Database, reach
 from dagster_project.errors import SettingsError
 from dagster_project.settings import Settings
@@ -101,10 +103,26 @@ def open_project(settings: Settings) -> Project:
         settings=settings,
         database=reach(settings),
         sources=sources,
+        store=open_store(settings.store),
         card_tokens=KeyedCardTokens(*settings.card_keys()),
     )
     alert_channels(project)  # a route that leads nowhere is said now, not when the first alert waits
     return project
+
+
+def open_store(place: str) -> DeliveryStore:
+    """The store of delivered bytes at a folder or a URL.
+
+    Raises:
+        SettingsError: no filesystem knows the URL, or the package that would is not installed.
+    """
+    try:
+        filesystem, folder = url_to_fs(place)
+    except (ImportError, ValueError) as error:
+        raise SettingsError(
+            f"TIEOUT_STORE: expected a folder or a URL that an installed filesystem knows, found one that none does: {error}"
+        ) from None
+    return DeliveryStore(filesystem=filesystem, folder=folder)
 
 
 def initialise(settings: Settings, *, sources_text: str) -> Project:

@@ -9,6 +9,7 @@
 | `TIEOUT_CARD_KEY_FILE` | a file that holds them, one a line, newest last | `.tieout/card.key`, made once, mode 0600 |
 | `TIEOUT_SOURCES` | the sources file | `.tieout/sources.yaml`, else `sources.yaml` in the home |
 | `TIEOUT_LANDING` | the folder where deliveries arrive | `.tieout/landing` |
+| `TIEOUT_STORE` | where the bytes of deliveries are kept, a folder or a URL that `fsspec` knows | `.tieout/deliveries` |
 | `TIEOUT_ALERT_URLS` | where alerts go, Apprise URLs, white space between | alerts go to a file alone |
 | `TIEOUT_KAFKA_SERVERS` | Kafka brokers that the ledger's feed goes to, `host:port`, commas between | it goes nowhere |
 | `TIEOUT_KAFKA_TOPIC` | the topic there | `tieout.journal` |
@@ -41,6 +42,7 @@ KNOWN = (
     "TIEOUT_CARD_KEY_FILE",
     "TIEOUT_SOURCES",
     "TIEOUT_LANDING",
+    "TIEOUT_STORE",
     "TIEOUT_ALERT_URLS",
     "TIEOUT_KAFKA_SERVERS",
     "TIEOUT_KAFKA_TOPIC",
@@ -56,6 +58,7 @@ class Settings:
     home: Path
     sources: Path
     landing: Path
+    store: str = field(repr=False)  # a URL may hold a secret
     card_key_file: Path
     database_url: str | None = field(default=None, repr=False)
     dagster_database_url: str | None = field(default=None, repr=False)
@@ -137,6 +140,7 @@ def read_settings(environment: Mapping[str, str], current_folder: Path) -> Setti
             "TIEOUT_SOURCES", own_sources if own_sources.exists() else _home_sources(home, own_sources)
         ),
         landing=path("TIEOUT_LANDING", state / "landing"),
+        store=_store(given.get("TIEOUT_STORE"), current_folder, state),
         card_key_file=path("TIEOUT_CARD_KEY_FILE", state / "card.key"),
         database_url=given.get("TIEOUT_DATABASE_URL"),
         dagster_database_url=given.get("TIEOUT_DAGSTER_DATABASE_URL"),
@@ -146,6 +150,13 @@ def read_settings(environment: Mapping[str, str], current_folder: Path) -> Setti
         kafka_topic=given.get("TIEOUT_KAFKA_TOPIC", "tieout.journal"),
         kafka_file=path("TIEOUT_KAFKA_FILE", home) if "TIEOUT_KAFKA_FILE" in given else None,
     )
+
+
+def _store(given: str | None, current_folder: Path, state: Path) -> str:
+    """A URL as it is, a folder as an absolute path."""
+    if given is None:
+        return str(state / "deliveries")
+    return given if "://" in given else str((current_folder / Path(given).expanduser()).absolute())
 
 
 def _home_sources(home: Path, own_sources: Path) -> Path:

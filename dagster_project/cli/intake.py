@@ -96,7 +96,10 @@ def deliveries(click_context: click.Context, source_id: str | None, as_json: boo
 @click.option("--reason", required=True, help="Why the file may be taken in although a proof of it failed.")
 @click.option("--by", "actor", required=True, help="Who decides.")
 @click.option(
-    "--file", "path", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="The file, if it was moved."
+    "--file",
+    "path",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="The file, if it was moved.",
 )
 @json_option
 @pass_context
@@ -140,6 +143,7 @@ def provisional(context: Context, source_id: str | None, as_json: bool) -> None:
     with context.project.database.session("tieout_auditor") as connection:
         rows = list_provisional(connection, source_id=source_id)
     columns = [
-        "source", "account", "report_date", "status", "value_date", "amount_minor", "asset", "counterparty", "live", "became_line_key",
+        "source", "account", "report_date", "status", "value_date", "amount_minor", "asset", "counterparty", "live",
+        "became_line_key",
     ]  # fmt: skip
     say_rows(rows, columns, as_json=as_json, empty="Nothing is told that is not booked.")

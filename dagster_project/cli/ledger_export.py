@@ -14,8 +14,7 @@ from typing import Any, TextIO
 import click
 
 from dagster_project.books.general_ledger import Form, write_general_ledger
-from dagster_project.cli.output import Context, json_option, pass_context, say
-from dagster_project.cli.recon import Day
+from dagster_project.cli.output import Context, Day, json_option, pass_context, say
 from dagster_project.errors import SettingsError
 from ledger_core.money import format_minor
 from ledger_core.search import find_lines, find_refusal

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import click
 
-from dagster_project.cli.output import Context, json_option, pass_context, say
-from dagster_project.cli.recon import Day
+from dagster_project.cli.output import Context, Day, json_option, pass_context, say
 from dagster_project.demo import run_demo
 from dagster_project.errors import SettingsError
 from fixtures.world import World

@@ -16,7 +16,9 @@ from reconciliation.sources import Source
 EARLIEST_DATE: Final = date(1990, 1, 1)
 LATEST_DATE: Final = date(2199, 12, 31)
 BOOKING_WINDOW_DAYS: Final = 400  # how far a booking date may lie outside its statement's period
-FUTURE_DAYS_MAX: Final = 7  # a statement may be dated so far after its arrival: zones, holidays, a sender's eagerness
+FUTURE_DAYS_MAX: Final = (
+    7  # a statement may be dated so far after its arrival: zones, holidays, a sender's eagerness
+)
 FILE_NAME_LENGTH_MAX: Final = 255  # bytes, the limit of the usual file systems
 _INT64_MAX: Final = 2**63 - 1
 

@@ -60,7 +60,9 @@ def find_delivery(connection: psycopg.Connection[Any], delivery_id: int) -> dict
     cursor = connection.cursor(row_factory=dict_row)
     found = cursor.execute(SQL["find_delivery"], {"delivery_id": delivery_id}).fetchone()
     if found is None:
-        raise UnknownItem(f"delivery {delivery_id}: expected one that arrived, found none; tieout deliveries lists them")
+        raise UnknownItem(
+            f"delivery {delivery_id}: expected one that arrived, found none; tieout deliveries lists them"
+        )
     return found
 
 

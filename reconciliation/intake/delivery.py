@@ -1,8 +1,8 @@
 """Takes in a delivery: a file of one source, or an archive of several, whole or not at all.
 
 Law: the same bytes change nothing, whatever they came packed in; the same content in other bytes changes nothing; a
-corrected file changes only what it touches; a file that cannot be taken in leaves a record of its refusal, an alert, and
-nothing else. Does not match, and closes lines without touching their matches: undoing those is the next run's work.
+corrected file changes only what it touches; a file that cannot be taken in leaves a record of its refusal, an alert,
+and nothing else. Does not match, and closes lines without touching their matches: undoing those is the next run's work.
 """
 
 import hashlib
@@ -109,11 +109,11 @@ def take_in(
     received_on: date | None = None,
     store: DeliveryStore | None = None,
 ) -> tuple[DeliveryOutcome, ...]:
-    """Take in one delivery in the caller's transaction (READ COMMITTED, role ``tieout_intake``), under the source's lock.
+    """Take in one delivery in the caller's transaction (READ COMMITTED, role ``tieout_intake``), the source locked.
 
-    ``stream`` is seekable and read more than once. ``for_date`` is the business date the deliverer named, recorded only.
-    ``format_name`` overrides what the source's formats would say. ``received_on`` bounds the dates of the file. What
-    was read is kept in ``store``, card numbers excepted.
+    ``stream`` is seekable and read more than once. ``for_date`` is the business date the deliverer named, recorded
+    only. ``format_name`` overrides what the source's formats would say. ``received_on`` bounds the dates of the file.
+    What was read is kept in ``store``, card numbers excepted.
 
     Returns:
         What became of each file: one, or those of an archive, of which all are taken in or none. A refused file is a
@@ -260,9 +260,7 @@ def _keep(intake: _Intake, file: _File, stream: BinaryIO, format_name: str) -> N
         intake.store.keep(file.content_sha256, stream, format_name)
 
 
-def _load(
-    intake: _Intake, file: _File, parsed: ParsedDelivery, released: Sequence[str]
-) -> DeliveryOutcome:
+def _load(intake: _Intake, file: _File, parsed: ParsedDelivery, released: Sequence[str]) -> DeliveryOutcome:
     statements = check_delivery(parsed, intake.source, received_on=intake.received_on)
     notes = prove(
         intake.connection,

@@ -164,7 +164,7 @@ def _provisional_count(connection: Connection) -> int:
 
 
 def _write_provisional(connection: Connection, source_id: str, delivery_id: int) -> None:
-    """Write what is not booked for good, and end what the source's statements have replaced, in whatever order they came."""
+    """Write what is not booked for good, and end what statements have replaced, in whatever order they came."""
     wanted = {"source_id": source_id, "delivery_id": delivery_id}
     connection.execute(_PROVISIONAL["write_provisional_lines"], wanted)
     found = connection.execute(_PROVISIONAL["some_provisional"], wanted).fetchone()
@@ -174,7 +174,11 @@ def _write_provisional(connection: Connection, source_id: str, delivery_id: int)
 
 def _card_number(connection: Connection) -> Exception:
     found = staging.run(connection, "find_card_number").fetchone()
-    return staging.wrong_line(found) if found else RuntimeError("the store refused a card number; none is staged")
+    return (
+        staging.wrong_line(found)
+        if found
+        else RuntimeError("the store refused a card number; none is staged")
+    )
 
 
 def _compare(connection: Connection, name: str, **params: Any) -> psycopg.Cursor[Any]:

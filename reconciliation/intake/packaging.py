@@ -1,7 +1,7 @@
 """Unpacks a delivery: gzip and zip, within limits. What is inside is what counts; the packing changes nothing.
 
-Law: nothing is written anywhere while unpacking, and nothing grows without a limit: bytes, ratio, members. A workbook is a
-zip, too, and stays as it is. Encrypted, nested and damaged archives are refused, with the member's name.
+Law: nothing is written anywhere while unpacking, and nothing grows without a limit: bytes, ratio, members. A workbook
+is a zip, too, and stays as it is. Encrypted, nested and damaged archives are refused, with the member's name.
 """
 
 import gzip
@@ -48,7 +48,9 @@ def unpacked(stream: BinaryIO, file_name: str, *, bytes_max: int) -> Iterator[Co
     stream.seek(0)
     if mark.startswith(_GZIP):
         inner = file_name.removesuffix(".gz").removesuffix(".GZ") or file_name
-        yield _checked(_bounded(gzip.GzipFile(fileobj=stream), inner, packed_bytes, bytes_max), inner, file_name)
+        yield _checked(
+            _bounded(gzip.GzipFile(fileobj=stream), inner, packed_bytes, bytes_max), inner, file_name
+        )
     elif mark == _ZIP:
         yield from _members(stream, file_name, bytes_max)
     else:
@@ -59,7 +61,9 @@ def _members(stream: BinaryIO, file_name: str, bytes_max: int) -> Iterator[Conte
     try:
         archive = zipfile.ZipFile(stream)
     except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError):
-        raise _refused("truncated", "archive", "a whole zip archive", "one that is damaged or cut off") from None
+        raise _refused(
+            "truncated", "archive", "a whole zip archive", "one that is damaged or cut off"
+        ) from None
     infos = archive.infolist()
     if any(info.filename == _WORKBOOK_PART for info in infos):
         stream.seek(0)
@@ -73,7 +77,9 @@ def _members(stream: BinaryIO, file_name: str, bytes_max: int) -> Iterator[Conte
     for info in kept:
         name = PurePosixPath(info.filename.replace("\\", "/")).name or "_"
         if info.flag_bits & _ENCRYPTED:
-            raise _refused("unsafe", f"member {name[:60]}", "a file that is not encrypted", "an encrypted one")
+            raise _refused(
+                "unsafe", f"member {name[:60]}", "a file that is not encrypted", "an encrypted one"
+            )
         try:
             opened = archive.open(info)
         except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError):

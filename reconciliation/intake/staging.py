@@ -1,8 +1,8 @@
 """Puts what a reader tells into temporary tables, while it is still reading, and proves there that it adds up.
 
-Law: readers are not trusted. Whatever they prove about a file, what the store relies on is proved here again, in SQL, where
-sums cannot overflow. Writes temporary tables only. Batches are copied by a thread of their own, so that parsing and
-copying each have a core; nothing else may use the connection meanwhile.
+Law: readers are not trusted. Whatever they prove about a file, what the store relies on is proved here again, in SQL,
+where sums cannot overflow. Writes temporary tables only. Batches are copied by a thread of their own, so that parsing
+and copying each have a core; nothing else may use the connection meanwhile.
 """
 
 import json
@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from datetime import date
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import psycopg
 import pyarrow as pa
@@ -52,14 +52,16 @@ class Staging(AbstractContextManager["Staging"]):
     """Takes batches of lines (``LINE_SCHEMA``) for as long as the context lasts; leaving it waits for the last one."""
 
     def __init__(self, connection: Connection, natural_key: Sequence[str]) -> None:
-        with_natural_keys(LINE_SCHEMA.empty_table(), natural_key)  # a column that does not exist is said at once
+        with_natural_keys(
+            LINE_SCHEMA.empty_table(), natural_key
+        )  # a column that does not exist is said at once
         self._connection = connection
         self._natural_key = tuple(natural_key)
         self._waiting: queue.Queue[pa.Table | None] = queue.Queue(maxsize=BATCHES_WAITING)
         self._failure: BaseException | None = None
         self._copier = threading.Thread(target=self._copy, name="tieout-copy", daemon=True)
 
-    def __enter__(self) -> "Staging":
+    def __enter__(self) -> Self:
         run(self._connection, "make_tables")
         self._copier.start()
         return self

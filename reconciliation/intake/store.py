@@ -1,8 +1,8 @@
 """Keeps the bytes of every delivery, by their digest, in a folder or an object store; card numbers excepted.
 
-Law: what is kept is what was delivered, byte for byte and place for place, but for the middle digits of card numbers, so
-that a line's byte offset finds its record years later. An object is written once and never replaced. Content that cannot
-be redacted safely is not kept. The filesystem comes from the shell (any that `fsspec` knows).
+Law: what is kept is what was delivered, byte for byte and place for place, but for the middle digits of card numbers,
+so that a line's byte offset finds its record years later. An object is written once and never replaced. Content that
+cannot be redacted safely is not kept. The filesystem comes from the shell (any that `fsspec` knows).
 """
 
 import hashlib
@@ -57,7 +57,7 @@ class DeliveryStore:
             return bytes(file.read(min(byte_length, RECORD_BYTES_MAX)))
 
     def whole(self, content_sha256: str) -> BinaryIO | None:
-        """The content as it was delivered; None where it is not kept, or was redacted and so is not the same any more."""
+        """The content as it was delivered; None where it is not kept, or was redacted and so is not the same."""
         if not self.holds(content_sha256):
             return None
         with self.filesystem.open(self._path(content_sha256), "rb") as file:

@@ -13,7 +13,7 @@ import pytest
 from psycopg import Connection
 
 from reconciliation.errors import AlreadyRunning, RefusedFile, SourcesError
-from reconciliation.formats import camt
+from reconciliation.formats import camt_053 as camt
 from reconciliation.formats.canonical import LINE_SCHEMA, ParsedDelivery, read_whole
 from reconciliation.intake import list_deliveries, take_in
 from reconciliation.intake.checks import check_delivery
@@ -104,12 +104,17 @@ def refused_by_the_store(store: Connection, lines: list[dict[str, Any]]) -> Refu
     first = deliver(store, bank_file(bank_statement(day="2026-11-13")))
     whole = read_whole(camt, BytesIO(GOOD), OPTIONS)
     rows = [row | change for row, change in zip(whole.lines.to_pylist(), lines, strict=True)]
-    with pytest.raises(RefusedFile) as caught, store.transaction():
-        with Staging(store, BANK.natural_key) as staging:
-            staging.take(pa.RecordBatch.from_pylist(rows, schema=LINE_SCHEMA))
-        statements = check_delivery(whole.parsed, BANK)
-        prove(store, statements, natural_key=BANK.natural_key, ids_may_repeat=True)
-        load(store, BANK.id, statements, lambda _changes: first.delivery_id)
+
+    def take_in_rows() -> None:
+        with store.transaction():
+            with Staging(store, BANK.natural_key) as staging:
+                staging.take(pa.RecordBatch.from_pylist(rows, schema=LINE_SCHEMA))
+            statements = check_delivery(whole.parsed, BANK)
+            prove(store, statements, natural_key=BANK.natural_key, ids_may_repeat=True)
+            load(store, BANK.id, statements, lambda _changes: first.delivery_id)
+
+    with pytest.raises(RefusedFile) as caught:
+        take_in_rows()
     return caught.value
 
 
