@@ -7,7 +7,9 @@ from typing import Final
 from reconciliation.formats import (
     aeb43,
     bai2,
-    camt,
+    camt_052,
+    camt_053,
+    camt_054,
     cfonb120,
     coda,
     mastercard_ipm,
@@ -21,7 +23,9 @@ from reconciliation.formats.canonical import Format
 
 FORMATS: Final[Mapping[str, Format]] = MappingProxyType(
     {
-        "camt.053": camt,
+        "camt.052": camt_052,
+        "camt.053": camt_053,
+        "camt.054": camt_054,
         "stripe.payout_reconciliation": stripe_payout,
         "mastercard.ipm": mastercard_ipm,
         "bai2": bai2,

@@ -14,6 +14,7 @@ from typing import BinaryIO, Final, cast
 from lxml import etree
 
 from reconciliation.errors import RefusedFile
+from reconciliation.formats.xml_places import ElementPlaces
 
 Element = etree._Element  # lxml offers no public name for it
 
@@ -21,7 +22,11 @@ _CHUNK_BYTES: Final = 1 << 16
 _PROLOG_BYTES_MAX: Final = (
     1 << 16
 )  # declaration and comments before the root; real files need a few hundred bytes
+_QUIET_BYTES_MAX: Final = 1 << 26  # without an element that can be freed; a parser keeps what nobody frees
 _WHITE_SPACE: Final = " \t\r\n"
+_DEFAULT_NAMESPACE: Final = re.compile(
+    rb"""(?<=\s)xmlns=(?:"|')(urn:iso:std:iso:20022:tech:xsd:camt\.05\d\.\d{3}\.\d{2})(?:"|')"""
+)
 # Encodings in which the prolog can be read as it stands; others (UTF-7, EBCDIC, UTF-32) could hide a declaration.
 _ASCII_LIKE: Final = re.compile(
     r"utf-?8|(us-)?ascii|iso-8859-\d{1,2}|latin-?1|(windows-|cp)125\d", re.ASCII | re.IGNORECASE
@@ -47,51 +52,76 @@ def decoded_head(head: bytes) -> str:
     )
 
 
-def stream_elements(stream: BinaryIO, *, names: tuple[str, ...], bytes_max: int) -> Iterator[Element]:
-    """Every element with one of these local names, at its end tag, while the document is still being read.
+class ElementStream:
+    """Every element with one of some local names, at its end tag, while the document is still being read.
 
-    The caller clears what it no longer needs. Comments and processing instructions are dropped. Raises ``RefusedFile``:
-    ``unsafe`` (document type, hidden encoding), ``limit``, ``truncated`` (the document just ends), ``structure``.
+    The caller clears what it no longer needs. Comments and processing instructions are dropped. The message's own
+    default namespace is blanked out before parsing (``namespace`` has it): elements are known by local name, and
+    short names are read almost twice as fast. Raises ``RefusedFile``: ``unsafe`` (document type, hidden encoding),
+    ``limit``, ``truncated`` (the document just ends), ``structure``.
     """
-    parser = etree.XMLPullParser(
-        events=("end",),
-        tag=tuple(f"{{*}}{name}" for name in names),
-        resolve_entities=False,
-        load_dtd=False,
-        no_network=True,
-        huge_tree=False,
-        collect_ids=False,
-        remove_comments=True,
-        remove_pis=True,
-        remove_blank_text=True,
-    )
-    head = _read_head(stream)
-    _check_prolog(head)
-    bytes_read = 0
-    chunk = head
-    while chunk:
-        bytes_read += len(chunk)
-        if bytes_read > bytes_max:
-            raise RefusedFile(
-                code="limit",
-                place=f"byte {bytes_max + 1}",
-                expected=f"at most {bytes_max} bytes",
-                found="more",
-                remedy="Ask for smaller files, or raise bytes_max of this source.",
-            )
+
+    def __init__(self, stream: BinaryIO, *, names: tuple[str, ...], located: str, bytes_max: int) -> None:
+        self._stream = stream
+        self._bytes_max = bytes_max
+        self._parser = etree.XMLPullParser(
+            events=("end",),
+            tag=tuple(f"{{*}}{name}" for name in names),
+            resolve_entities=False,
+            load_dtd=False,
+            no_network=True,
+            huge_tree=False,
+            collect_ids=False,
+            remove_comments=True,
+            remove_pis=True,
+            remove_blank_text=True,
+        )
+        head = _read_head(stream)
+        _check_prolog(head)
+        self._places = None if _wide_encoding(head) else ElementPlaces(located, head)
+        self._head, self.namespace = _without_default_namespace(head)
+
+    def __iter__(self) -> Iterator[Element]:
+        parser, bytes_read, quiet_bytes = self._parser, 0, 0
+        chunk = self._head
+        while chunk:
+            bytes_read += len(chunk)
+            if bytes_read > self._bytes_max:
+                raise _limit(f"byte {self._bytes_max + 1}", f"at most {self._bytes_max} bytes")
+            try:
+                parser.feed(chunk)
+            except etree.XMLSyntaxError as error:
+                raise _not_well_formed(error, at_end=False) from None
+            if self._places is not None:
+                self._places.feed(chunk)
+            quiet_bytes += len(chunk)
+            for _, element in parser.read_events():
+                quiet_bytes = 0
+                yield cast(
+                    "Element", element
+                )  # the stubs also know events of namespaces, which are not asked for
+            if quiet_bytes > _QUIET_BYTES_MAX:
+                raise _limit(
+                    f"byte {bytes_read}", f"an element of the message every {_QUIET_BYTES_MAX} bytes"
+                )
+            chunk = self._stream.read(_CHUNK_BYTES)
         try:
-            parser.feed(chunk)
+            root = parser.close()
         except etree.XMLSyntaxError as error:
-            raise _not_well_formed(error, at_end=False) from None
-        yield from _read(parser)
-        chunk = stream.read(_CHUNK_BYTES)
-    try:
-        root = parser.close()
-    except etree.XMLSyntaxError as error:
-        raise _not_well_formed(error, at_end=True) from None
-    yield from _read(parser)
-    if root.getroottree().docinfo.internalDTD is not None:
-        raise _document_type()
+            raise _not_well_formed(error, at_end=True) from None
+        for _, element in parser.read_events():
+            yield cast("Element", element)
+        if root.getroottree().docinfo.internalDTD is not None:
+            raise _document_type()
+
+    def location(self, element: Element) -> tuple[int | None, int | None]:
+        """Byte offset and length of the located element that ended just now; to be asked once for each."""
+        if self._places is None:
+            return None, None
+        if element.prefix != self._places.prefix:
+            self._places = None  # not the elements that were looked for
+            return None, None
+        return self._places.next()
 
 
 def release(element: Element) -> None:
@@ -99,9 +129,20 @@ def release(element: Element) -> None:
     element.clear(keep_tail=True)  # type: ignore[call-arg]  # the stubs are older than the argument
 
 
-def _read(parser: etree.XMLPullParser) -> Iterator[Element]:
-    for _, element in parser.read_events():
-        yield cast("Element", element)  # the stubs also know events of namespaces, which are not asked for
+def forget_before(element: Element, parent: Element) -> None:
+    """Free the element before one that has been read, if it is of the same kind."""
+    before = element.getprevious()
+    if before is not None and before.tag == element.tag:
+        parent.remove(before)
+
+
+def _without_default_namespace(head: bytes) -> tuple[bytes, str]:
+    """The head with the message's namespace declaration as blanks, byte for byte, and the namespace."""
+    found = _DEFAULT_NAMESPACE.search(head)
+    if found is None:
+        return head, ""
+    blank = b" " * (found.end() - found.start())
+    return head[: found.start()] + blank + head[found.end() :], found.group(1).decode("ascii")
 
 
 def _read_head(stream: BinaryIO) -> bytes:
@@ -173,6 +214,16 @@ def _check_prolog(head: bytes) -> None:
             found="the end of the file" if position >= len(text) else "something else",
             remedy="Check which file this is, and ask for it again if it was cut off.",
         )
+
+
+def _limit(place: str, expected: str) -> RefusedFile:
+    return RefusedFile(
+        code="limit",
+        place=place,
+        expected=expected,
+        found="more",
+        remedy="Ask for smaller files, or raise bytes_max of this source.",
+    )
 
 
 def _document_type() -> RefusedFile:

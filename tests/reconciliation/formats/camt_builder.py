@@ -5,8 +5,8 @@ from io import BytesIO
 import pytest
 
 from reconciliation.errors import RefusedFile
-from reconciliation.formats import camt
-from reconciliation.formats.canonical import ReadOptions, WholeDelivery, read_whole
+from reconciliation.formats import camt_053
+from reconciliation.formats.canonical import Format, ReadOptions, WholeDelivery, read_whole
 from reconciliation.formats.card_numbers import KeyedCardTokens
 
 OPTIONS = ReadOptions(card_tokens=KeyedCardTokens(bytes(range(32))))
@@ -78,13 +78,13 @@ def document(*statements: str, namespace: str = NAMESPACE, header: str = "<MsgId
     )
 
 
-def read(content: str | bytes, options: ReadOptions = OPTIONS) -> WholeDelivery:
-    return read_whole(camt, BytesIO(content.encode() if isinstance(content, str) else content), options)
+def read(content: str | bytes, options: ReadOptions = OPTIONS, reader: Format = camt_053) -> WholeDelivery:
+    return read_whole(reader, BytesIO(content.encode() if isinstance(content, str) else content), options)
 
 
-def refusal(content: str | bytes) -> RefusedFile:
+def refusal(content: str | bytes, options: ReadOptions = OPTIONS, reader: Format = camt_053) -> RefusedFile:
     with pytest.raises(RefusedFile) as caught:
-        read(content)
+        read(content, options, reader)
     return caught.value
 
 

@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 from reconciliation.errors import RefusedFile
-from reconciliation.formats import camt, mastercard_ipm, stripe_payout
+from reconciliation.formats import camt_053, mastercard_ipm, stripe_payout
 from reconciliation.formats.canonical import Format
 from tests.reconciliation.formats.camt_builder import OPTIONS
 
@@ -21,7 +21,7 @@ def shares(corpora: Path) -> dict[str, Counter[str]]:
         rows = list(csv.DictReader(stream))
     return {
         "camt.053": _outcomes(
-            camt, [corpora / row["path"] for row in rows if row["version"].startswith("camt053")]
+            camt_053, [corpora / row["path"] for row in rows if row["version"].startswith("camt053")]
         ),
         "Mastercard IPM": _outcomes(
             mastercard_ipm, [corpora / row["path"] for row in rows if row["format"] == "card_mc_ipm"]
@@ -51,7 +51,7 @@ def _outcomes(reader: Format, paths: list[Path]) -> Counter[str]:
     for path in sorted(paths):
         try:
             with path.open("rb") as stream:
-                reader.read(stream, OPTIONS)
+                reader.read(stream, OPTIONS, lambda batch: None)
             outcomes["read"] += 1
         except RefusedFile as refusal:
             outcomes[refusal.code] += 1

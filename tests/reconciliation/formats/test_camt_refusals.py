@@ -41,7 +41,7 @@ def test_a_balance_that_does_not_tie_is_refused_with_the_figures() -> None:
     assert wrong.code == "balance"
     assert wrong.place == "statement 1 (S1, account DE89370400440532013000), Bal CLBD"
     assert wrong.expected == "125.00 EUR (OPBD 100.00 and 1 booked entries of 25.00)"
-    assert wrong.found == "130.00 EUR, a difference of 5.00"
+    assert wrong.found == "130.00 EUR, a difference of 5.00 EUR"
 
 
 def test_a_statement_that_proves_nothing_is_refused_and_says_which_balances_it_has() -> None:

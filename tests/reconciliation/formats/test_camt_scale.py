@@ -11,11 +11,11 @@ ENTRY_COUNT = 100_000
 MEASURE = """
 import resource, sys
 from tests.reconciliation.formats.camt_builder import OPTIONS
-from reconciliation.formats import camt
+from reconciliation.formats import camt_053
 sums = []
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 with open(sys.argv[1], "rb") as stream:
-    camt.read(stream, OPTIONS, lambda batch: sums.append((batch.num_rows, sum(batch["amount_minor"].to_pylist()))))
+    camt_053.read(stream, OPTIONS, lambda batch: sums.append((batch.num_rows, sum(batch["amount_minor"].to_pylist()))))
 grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
 print(sum(count for count, _ in sums), sum(minor for _, minor in sums), grown // 1024)
 """

@@ -14,7 +14,7 @@ import pytest
 from lxml import etree
 
 from reconciliation.errors import RefusedFile
-from reconciliation.formats import camt
+from reconciliation.formats import camt_053
 from reconciliation.formats.canonical import WholeDelivery, read_whole
 from tests.reconciliation.formats.camt_builder import OPTIONS
 
@@ -43,7 +43,7 @@ def outcome(path: Path, content: str, expected: dict[str, str]) -> Outcome:
     delivery = refused = None
     try:
         with path.open("rb") as stream:
-            delivery = read_whole(camt, stream, OPTIONS)
+            delivery = read_whole(camt_053, stream, OPTIONS)
     except RefusedFile as error:
         refused = error
     return Outcome(path=path, content=content, expected=expected, delivery=delivery, refused=refused)
@@ -123,7 +123,7 @@ def true_reasons(path: Path) -> set[str]:
     if not statements:
         reasons.add("not_this_format")
     for statement in statements:
-        reasons |= entry_reasons(statement) | balance_reasons(statement)
+        reasons |= entry_reasons(statement) | summary_reasons(statement) | balance_reasons(statement)
     return reasons
 
 
@@ -137,9 +137,18 @@ def entry_reasons(statement: etree._Element) -> set[str]:
             reasons.add("currency")
         if entry.findtext("{*}CdtDbtInd") not in {"CRDT", "DBIT"}:
             reasons.add("structure")
+        for group in entry.findall("{*}NtryDtls"):
+            listed, stated = len(group.findall("{*}TxDtls")), group.findtext("{*}Btch/{*}NbOfTxs")
+            if listed > 1 and stated not in {None, str(listed)}:
+                reasons.add("control_total")
         if entry.find("{*}BookgDt") is None and entry.find("{*}ValDt") is None:
             reasons.add("date")
     return reasons
+
+
+def summary_reasons(statement: etree._Element) -> set[str]:
+    stated = statement.findtext("{*}TxsSummry/{*}TtlNtries/{*}NbOfNtries")
+    return {"control_total"} if stated not in {None, str(len(statement.findall("{*}Ntry")))} else set()
 
 
 def balance_reasons(statement: etree._Element) -> set[str]:

@@ -1,0 +1,237 @@
+"""Details of a camt entry: whether they explain it to the last unit, and the lines that follow.
+
+Law: the lines of an entry always sum to the entry, so the balance proof over entries is a proof over lines; details
+that do not add up leave the entry whole, and are noted. Counts and sums that a batch states about its details are
+demanded. Of very many details a thousand are held as they were read, the others as Arrow batches.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import pyarrow as pa
+
+from ledger_core.money import exponent_of, format_minor
+from reconciliation.formats.camt_fields import text_of
+from reconciliation.formats.camt_lines import Entry, line_of
+from reconciliation.formats.camt_money import leaf_minor, unsigned_minor
+from reconciliation.formats.camt_tree import Amount, Tree, below, text_at, trees_at
+from reconciliation.formats.canonical import LINES_PER_BATCH, Emit, LineWriter, ReadOptions
+from reconciliation.formats.notes import Notes
+from reconciliation.formats.values import difference_in_words, reference, refused, shown
+
+DETAILS_HELD: Final = 1_000
+
+_OUT_OF_ORDER: Final = frozenset({"NtryDtls", "AddtlNtryInf"})  # what comes with and after the details
+
+
+class LeafRun:
+    """Lines of the details of one entry, held until it is known whether they add up to it."""
+
+    def __init__(self, entry: Entry, options: ReadOptions) -> None:
+        self.entry = entry
+        self.sum_minor: int | None = 0  # None once a detail has no amount in the entry's currency
+        self.group_sums: list[int] = []
+        self.payments: set[str] = set()  # of batches that details name themselves; two are as good as many
+        self._options = options
+        self._count = 0
+        self._rows: list[dict[str, Any]] = []
+        self._held: list[pa.RecordBatch] = []
+
+    def add(self, detail: Tree, group: int, batch_ref: str | None) -> None:
+        """Add the line of one more detail, of so many-th group."""
+        own_batch = reference(text_at(below(detail, "Refs"), "PmtInfId"))
+        if own_batch and len(self.payments) < 2:
+            self.payments.add(own_batch)
+        if self.sum_minor is None:
+            return
+        entry = self.entry
+        minor = leaf_minor(detail, entry.sign, entry.asset)
+        if minor is None:
+            self.sum_minor = None
+            self._rows, self._held = [], []
+            return
+        self.sum_minor += minor
+        while len(self.group_sums) <= group:
+            self.group_sums.append(0)
+        self.group_sums[group] += minor
+        self._count += 1
+        row = line_of(entry, detail, minor, self._options, alone=False)
+        if entry.servicer_ref is not None and row["native_id"] in {None, entry.servicer_ref}:
+            row["native_id"] = f"{entry.servicer_ref}/{self._count}"
+        row["detail_no"] = self._count
+        row["batch_minor"] = entry.total_minor
+        row["batch_ref"] = batch_ref or own_batch
+        self._rows.append(row)
+        if len(self._rows) >= LINES_PER_BATCH:
+            self._hold()
+
+    def let_go(self, entry: Entry, writer: LineWriter, emit: Emit, options: ReadOptions) -> int:
+        """Let the lines go, in order, with what only the whole entry tells; gives their number."""
+        text = text_of({}, text_at(entry.tree, "AddtlNtryInf"), options.card_tokens, named=True)
+        late = {name: entry.shared.get(name) for name in ("byte_offset", "byte_length")}
+        if self._held:
+            writer.flush()
+            for batch in self._held:
+                emit(_completed(batch, late, text))
+        for row in self._rows:
+            if row["text"] is None:
+                row["text"] = text
+            writer.add(**(row | late))
+        return self._count
+
+    def _hold(self) -> None:
+        packer = LineWriter(self._held.append)
+        for row in self._rows:
+            packer.add(**row)
+        packer.flush()
+        self._rows = []
+
+
+@dataclass(slots=True)
+class Details:
+    """Details of the entry in hand: trees while they are few, a run of lines once they are many."""
+
+    trees: list[Tree] = field(default_factory=list)
+    groups: list[int] = field(default_factory=list)  # number of details of each NtryDtls that has any
+    group_ref: str | None = None  # batch of the group in hand, once there is a run
+    run: LeafRun | None = None
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return sum(self.groups)
+
+    def numbered(self) -> list[tuple[int, Tree]]:
+        """Each held detail with the number of its group."""
+        places = [group for group, size in enumerate(self.groups) for _ in range(size)]
+        return list(zip(places, self.trees, strict=False))
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of an entry: number of its lines, whether they are its details, flags of totals that were waived."""
+
+    line_count: int
+    by_details: bool = False
+    flags: tuple[str, ...] = ()
+
+
+def write_entry(
+    entry: Entry,
+    details: Details,
+    *,
+    writer: LineWriter,
+    emit: Emit,
+    options: ReadOptions,
+    notes: Notes,
+    place: str,
+) -> Written:
+    """Add the lines of one entry. Raises ``RefusedFile`` with a path relative to the entry."""
+    count = details.count
+    groups = trees_at(entry.tree, "NtryDtls")
+    batches = [
+        batch
+        for batch in ([below(group, "Btch") for group in groups] or [below(entry.tree, "Btch")])
+        if batch
+    ]
+    if count <= 1:
+        only = details.trees[0] if count else None
+        if count and any(text_at(batch, "NbOfTxs") not in {None, "1"} for batch in batches):
+            notes.add("batches of several payments with one detail for all", place)
+        own_batch = reference(text_at(below(only, "Refs"), "PmtInfId")) if only is not None else None
+        writer.add(**_whole(entry, only, batches, {own_batch} - {None}, options))
+        return Written(1)
+    if details.run is not None and not same_head(details.run.entry.tree, entry.tree):
+        raise refused(
+            "structure",
+            "NtryDtls",
+            f"what an entry says of itself before its details, where these are over {DETAILS_HELD}",
+            "some of it after them",
+        )
+    filled = [batch_ref_of(below(group, "Btch")) for group in groups if "TxDtls" in group]
+    run = details.run or LeafRun(entry, options)
+    if details.run is None:
+        for group, tree in details.numbered():
+            run.add(tree, group, filled[group] or (batch_ref_of(batches[0]) if not groups else None))
+    flags = _prove_batches(entry, details, run, options)
+    if run.sum_minor == entry.total_minor:
+        return Written(run.let_go(entry, writer, emit, options), by_details=True, flags=flags)
+    notes.add("details that do not add up to their entry, which is kept as one line", place)
+    writer.add(**_whole(entry, None, batches, set(run.payments), options))
+    return Written(1, flags=flags)
+
+
+def same_head(one: Tree, other: Tree) -> bool:
+    """Whether two readings of an entry agree in all but its details."""
+    names = (one.keys() | other.keys()) - _OUT_OF_ORDER
+    return all(one.get(name) == other.get(name) for name in names)
+
+
+def batch_ref_of(batch: Tree) -> str | None:
+    """The batch that a group of details belongs to."""
+    return reference(text_at(batch, "PmtInfId")) or reference(text_at(batch, "MsgId"))
+
+
+def _completed(batch: pa.RecordBatch, late: dict[str, Any], text: str | None) -> pa.RecordBatch:
+    """A held batch with the place of its entry, and the entry's text where a detail has none."""
+    for name, value in late.items():
+        column = batch.schema.get_field_index(name)
+        kind = batch.schema.field(column)
+        values = pa.array([value] * batch.num_rows, type=kind.type)
+        batch = batch.set_column(column, kind, values)
+    if text is not None:
+        column = batch.schema.get_field_index("text")
+        batch = batch.set_column(column, batch.schema.field(column), batch.column(column).fill_null(text))
+    return batch
+
+
+def _whole(
+    entry: Entry,
+    detail: Tree | None,
+    batches: list[Tree],
+    payments: set[str | None] | set[str],
+    options: ReadOptions,
+) -> dict[str, Any]:
+    """The entry as one line, which names the one payment batch that all of it belongs to."""
+    row = line_of(entry, detail, entry.total_minor, options, alone=True)
+    declared = ({batch_ref_of(batch) for batch in batches} - {None} if batches else None) or payments
+    if len(declared) == 1:
+        row["batch_ref"] = next(iter(declared))
+    return row
+
+
+def _prove_batches(entry: Entry, details: Details, run: LeafRun, options: ReadOptions) -> tuple[str, ...]:
+    """Demand the count and the sum that each group of two details or more states."""
+    flags = []
+    groups = [below(group, "Btch") for group in trees_at(entry.tree, "NtryDtls") if "TxDtls" in group]
+    for number, (batch, listed) in enumerate(zip(groups, details.groups, strict=False)):
+        if not batch or listed < 2:
+            continue
+        stated = text_at(batch, "NbOfTxs")
+        if stated is not None and (not stated.isdecimal() or stated.lstrip("0") != str(listed)):
+            wrong = refused(
+                "control_total",
+                f"NtryDtls {number + 1}/Btch/NbOfTxs",
+                f"{listed}, as many details as are listed",
+                shown(stated),
+                "Details are missing or doubled; ask the bank for the file again.",
+            )
+            flags.append(options.demand(wrong))
+            continue
+        total: Amount | None = batch.get("TtlAmt")
+        if total is None or total[1] != entry.asset or run.sum_minor is None:
+            continue
+        stated_minor = unsigned_minor(total, "NtryDtls/Btch/TtlAmt")
+        found_minor = abs(run.group_sums[number])
+        if stated_minor != found_minor:
+            exponent = exponent_of(entry.asset)
+            wrong = refused(
+                "control_total",
+                f"NtryDtls {number + 1}/Btch/TtlAmt",
+                f"{format_minor(found_minor, exponent)} {entry.asset}, the sum of its {listed} details",
+                f"{format_minor(stated_minor, exponent)}, "
+                f"{difference_in_words(found_minor, stated_minor, entry.asset)}",
+                "Details are missing, doubled or wrong; ask the bank for the file again.",
+            )
+            flags.append(options.demand(wrong))
+    return tuple(flags)

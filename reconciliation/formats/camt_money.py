@@ -1,0 +1,155 @@
+"""Amounts of a camt entry or detail: what was booked, charges inside it, what was paid before conversion and the rate.
+
+Law: the direction is ``CdtDbtInd`` alone; the amount of a detail is its own ``Amt`` or ``AmtDtls/TxAmt``, never
+``InstdAmt``. A rate becomes a fraction only when its direction is certain: by ``UnitCcy`` or by the two amounts it
+stands between; else its text alone is kept.
+"""
+
+import re
+from typing import Any, Final
+
+from ledger_core.money import MAX_AMOUNT_MINOR, exponent_of
+from reconciliation.formats.camt_tree import Amount, Tree, below, text_at, trees_at
+from reconciliation.formats.values import exact_rate, fees_json, minor_of, refused, shown
+
+SIGNS: Final = {"CRDT": 1, "DBIT": -1}  # the bank's credit raises our balance
+
+_NO_AMOUNT: Final[Amount] = (None, None)
+_RATE: Final = re.compile(r"\d{1,18}(?:\.\d{1,18})?", re.ASCII)
+_CONVERTED: Final = (
+    "InstdAmt",
+    "TxAmt",
+    "CntrValAmt",
+)  # in the order in which they tell what the customer paid
+_TRUE: Final = frozenset({"true", "1"})
+
+
+def sign_of(indicator: object, place: str) -> int:
+    """1 for CRDT, -1 for DBIT. Code ``structure``."""
+    sign = SIGNS.get(indicator) if isinstance(indicator, str) else None
+    if sign is None:
+        raise refused(
+            "structure",
+            f"{place}/CdtDbtInd",
+            "CRDT or DBIT",
+            shown(indicator) if isinstance(indicator, str) else "nothing",
+            "Without a direction the amount means nothing; ask the sender for a corrected file.",
+        )
+    return sign
+
+
+def unsigned_minor(amount: Amount, place: str) -> int:
+    """Minor units of an amount with its currency. Codes ``amount``, ``currency``."""
+    text, asset = amount
+    if asset is None:
+        raise refused("currency", place, "a currency in the attribute Ccy", "none")
+    minor = minor_of(text, asset, place)
+    if text is not None and text.startswith("-"):
+        raise refused(
+            "amount",
+            place,
+            "an amount without sign",
+            shown(text),
+            "The direction belongs into CdtDbtInd; ask for a corrected file.",
+        )
+    return minor
+
+
+def leaf_minor(detail: Tree, entry_sign: int, asset: str) -> int | None:
+    """Signed amount of a detail in its entry's currency; None if it states none, or another currency."""
+    amount: Amount | None = detail.get("Amt")
+    if amount is None:
+        amount = below(below(detail, "AmtDtls"), "TxAmt").get("Amt")
+    if amount is None or amount[0] is None or amount[1] != asset:
+        return None
+    indicator = detail.get("CdtDbtInd")
+    sign = entry_sign if indicator is None else sign_of(indicator, "TxDtls")
+    return sign * unsigned_minor(amount, "TxDtls/Amt")
+
+
+def add_exchange(row: dict[str, Any], source: Tree, line_minor: int, asset: str, *, raises: bool) -> None:
+    """Original amount and rate of a movement that was converted."""
+    amounts = below(source, "AmtDtls")
+    if not amounts:
+        return
+    original_minor, original = 0, ""
+    for name in _CONVERTED:
+        amount: Amount = below(amounts, name).get("Amt") or _NO_AMOUNT
+        if amount[0] is not None and amount[1] is not None and amount[1] != asset:
+            original_minor, original = unsigned_minor(amount, f"AmtDtls/{name}"), amount[1]
+            row["original_amount_minor"] = original_minor if raises else -original_minor
+            row["original_asset"] = original
+            break
+    exchanges = (below(part, "CcyXchg") for part in amounts.values() if part.__class__ is dict)
+    exchange = next((exchange for exchange in exchanges if "XchgRate" in exchange), None)
+    if exchange is None:
+        return
+    rate = text_at(exchange, "XchgRate") or ""
+    if _RATE.fullmatch(rate) is None:
+        raise refused("amount", "CcyXchg/XchgRate", "a plain decimal number", shown(rate))
+    row["fx_rate"] = rate
+    if original:
+        fraction = _directed(exchange, rate, (original_minor, original), (abs(line_minor), asset))
+        if fraction is not None:
+            row["fx_numerator"], row["fx_denominator"] = fraction
+
+
+def add_charges(row: dict[str, Any], source: Tree, line_minor: int, asset: str) -> None:
+    """Charges of a movement; those inside its amount are the line's fee, positive when they cost us."""
+    charges = trees_at(source, "Chrgs")
+    if not charges:
+        return
+    fee_minor = 0
+    fees = []
+    for record in charges if "Amt" in charges[0] else trees_at(charges[0], "Rcrd"):
+        amount: Amount = record.get("Amt") or _NO_AMOUNT
+        minor = unsigned_minor(amount, "Chrgs/Amt")
+        if not minor:
+            continue
+        cost_minor = -sign_of(text_at(record, "CdtDbtInd") or "DBIT", "Chrgs") * minor
+        marked = text_at(record, "ChrgInclInd")
+        included = marked in _TRUE if marked else _explains(source, cost_minor, line_minor, asset)
+        fees.append(("charge", cost_minor, str(amount[1]), included))
+        if included and amount[1] == asset:
+            fee_minor += cost_minor
+    if abs(fee_minor) > MAX_AMOUNT_MINOR:
+        raise refused("amount", "Chrgs", "a sum within 64 bits", "more")
+    row["fee_minor"] = fee_minor
+    row["fees"] = fees_json(fees)
+
+
+def _explains(source: Tree, cost_minor: int, line_minor: int, asset: str) -> bool:
+    """Whether a charge without mark is what parts the payment's own amount from the booked one: 53 = 50 + 3."""
+    amounts = below(source, "AmtDtls")
+    for amount in (source.get("Amt"), *(below(amounts, name).get("Amt") for name in ("TxAmt", "InstdAmt"))):
+        if amount is not None and amount[0] is not None and amount[1] == asset:
+            paid_minor = unsigned_minor(amount, "TxDtls/Amt")
+            if abs(line_minor) != paid_minor:
+                return abs(line_minor + cost_minor) == paid_minor
+    return False
+
+
+def _directed(
+    exchange: Tree, rate: str, original: tuple[int, str], booked: tuple[int, str]
+) -> tuple[int, int] | None:
+    """The rate as booked / original in major units; None where neither the unit currency nor the amounts tell."""
+    fraction = exact_rate(rate)
+    named = {text_at(exchange, name) for name in ("SrcCcy", "TrgtCcy", "UnitCcy")} - {None}
+    if fraction is None or not named <= {original[1], booked[1]}:
+        return None
+    numerator, denominator = fraction
+    left = booked[0] * 10 ** exponent_of(original[1])  # booked x denominator = original x numerator, if times
+    right = original[0] * 10 ** exponent_of(booked[1])
+    times = _close(left * denominator, right * numerator)
+    divided = _close(left * numerator, right * denominator)
+    if times == divided:
+        unit = text_at(exchange, "UnitCcy")
+        times, divided = unit == original[1], unit == booked[1]
+    if times == divided:
+        return None
+    return (numerator, denominator) if times else (denominator, numerator)
+
+
+def _close(one: int, other: int) -> bool:
+    """Within a twentieth: charges and rounding lie between, a rate the wrong way round hardly ever."""
+    return 20 * abs(one - other) <= max(one, other)

@@ -1,0 +1,302 @@
+"""State of reading one camt message: what its elements mean in the order in which they end.
+
+Law: a page belongs to the statement before it only if account and identification agree and its number follows; an
+entry belongs to the page it stands in. ``place`` always names the element in hand, for refusals.
+"""
+
+import re
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Final
+
+from reconciliation.errors import RefusedFile
+from reconciliation.formats.camt_details import DETAILS_HELD, Details, LeafRun, batch_ref_of, write_entry
+from reconciliation.formats.camt_header import Balances, Header, Page, header_of, page_of
+from reconciliation.formats.camt_lines import Entry, entry_of
+from reconciliation.formats.camt_statement import OpenStatement
+from reconciliation.formats.camt_totals import Totals
+from reconciliation.formats.camt_tree import Tree, below, name_of, text_at, texts_at, tree_of
+from reconciliation.formats.camt_values import local_date
+from reconciliation.formats.canonical import Emit, LineWriter, ParsedDelivery, ReadOptions, Statement
+from reconciliation.formats.notes import Notes
+from reconciliation.formats.values import reference, refused
+from reconciliation.formats.xml_stream import Element, ElementStream, forget_before, release
+
+_VERSION: Final = re.compile(r"camt\.05[234]\.(\d{3}\.\d{2})", re.ASCII)
+_VERSIONS_KNOWN: Final = frozenset(f"001.{number:02}" for number in range(2, 15))
+_TEST_MARK: Final = re.compile(r"SPS/[^/]*/TEST", re.ASCII)  # Swiss payment standards, group header
+_WHICH: Final = "Check which message this is, and register the file under its own format."
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What tells the three messages apart."""
+
+    name: str
+    container: str  # version 1 carried its number behind the name
+    element: str
+    balances_required: bool = False
+    interim: bool = False
+
+
+REPORT: Final = Message("camt.052", "BkToCstmrAcctRpt", "Rpt", interim=True)
+STATEMENT: Final = Message("camt.053", "BkToCstmrStmt", "Stmt", balances_required=True)
+NOTIFICATION: Final = Message("camt.054", "BkToCstmrDbtCdtNtfctn", "Ntfctn")
+
+MESSAGES: Final = {message.element: message for message in (REPORT, STATEMENT, NOTIFICATION)}
+"""Each message by its repeated element."""
+
+
+class CamtReader:
+    """Takes the elements of one file as they end."""
+
+    def __init__(self, options: ReadOptions, emit: Emit, message: Message) -> None:
+        self.place = ""
+        self.elements: ElementStream | None = None
+        self._options = options
+        self._emit = emit
+        self._message = message
+        self._limit = options.field_length_max
+        self._writer = LineWriter(emit)
+        self._notes = Notes()
+        self._statements: list[Statement] = []
+        self._keys: set[tuple[str | None, str]] = set()
+        self._entry_no = 0
+        self._details = Details()
+        self._group: Element | None = None  # NtryDtls of the details in hand
+        self._totals = Totals()  # of the page in hand
+        self._balances = Balances()
+        self._page: Element | None = None  # in hand: its first entry has been met
+        self._open: OpenStatement | None = None
+        self._days: tuple[date | None, date | None] | None = (
+            None  # of that page, read when an entry asks for them
+        )
+        self._tag = ""
+        self._file_reference: str | None = None
+        self._message_page: Page | None = None
+        self._message_day: date | None = None
+        self._test_mode = False
+
+    def application_header(self, element: Element) -> None:
+        """The header before the message may mark a repeat."""
+        tree = tree_of(element, self._limit)
+        for name in ("CpyDplct", "PssblDplct"):
+            text = text_at(tree, name)
+            if text is not None and text != "false":
+                what = f"marked as a repeat in the application header ({name} {text[:10]})"
+                self._notes.add(what, "AppHdr")
+
+    def group_header(self, element: Element) -> None:
+        """Message id, page and test mark."""
+        tree = tree_of(element, self._limit)
+        page = below(tree, "MsgPgntn")
+        self._message_page = page_of(page) if page else None
+        made = text_at(tree, "CreDtTm")
+        self._message_day = local_date(made, "GrpHdr/CreDtTm") if made else None
+        self._test_mode |= any(map(_TEST_MARK.fullmatch, texts_at(tree, "AddtlInf")))
+        if self._file_reference is None:
+            self._file_reference = text_at(tree, "MsgId")
+        else:
+            self._notes.add("further messages in the same file", f"after {self._entry_no} entries")
+
+    def balance(self, element: Element) -> None:
+        """A balance of the page in hand."""
+        parent = element.getparent()
+        if parent is not None and name_of(parent) == self._message.element:
+            place = f"statement {self._number() + 1}"
+            self._balances.add(tree_of(element, self._limit), self._notes, place)
+            release(element)
+            forget_before(element, parent)
+
+    def detail(self, element: Element) -> None:
+        """Keep the values of a detail until its entry ends, and free the element."""
+        group = element.getparent()
+        if group is None or name_of(group) != "NtryDtls":
+            self.place = f"statement {self._number() + 1}, entry {self._entry_no + 1}"
+            raise refused("structure", "TxDtls", "details below NtryDtls", "them elsewhere")
+        details = self._details
+        if group is not self._group:
+            self._group = group
+            details.groups.append(0)
+            if details.run is not None:
+                details.group_ref = batch_ref_of(below(tree_of(group, self._limit), "Btch"))
+        details.groups[-1] += 1
+        tree = tree_of(element, self._limit)
+        release(element)
+        forget_before(element, group)
+        if len(details.trees) < DETAILS_HELD:
+            details.trees.append(tree)
+            return
+        run = details.run or self._start_run(group)
+        run.add(tree, len(details.groups) - 1, details.group_ref)
+
+    def entry(self, element: Element) -> None:
+        """Add the lines of an entry, and free the one before it."""
+        self._entry_no += 1
+        opened = self._page_of(element)
+        place = self.place = f"statement {opened.number + 1}, entry {self._entry_no}"
+        tree = tree_of(element, self._limit)
+        named = reference(text_at(tree, "AcctSvcrRef")) or reference(text_at(tree, "NtryRef"))
+        if named:
+            place = self.place = f"{place} ({named[:40]})"
+        entry = self._entry_of(tree, opened, self._entry_no, self._notes)
+        if self.elements is not None:
+            entry.shared["byte_offset"], entry.shared["byte_length"] = self.elements.location(element)
+        details = self._details
+        if details.groups:
+            self._details, self._group = Details(), None
+        written = write_entry(
+            entry,
+            details,
+            writer=self._writer,
+            emit=self._emit,
+            options=self._options,
+            notes=self._notes,
+            place=place,
+        )
+        self._totals.add(entry, written.line_count, place, by_details=written.by_details)
+        opened.flags += map(self._options.card_tokens.masked, written.flags)
+        release(element)
+        if self._page is not None:
+            forget_before(element, self._page)
+        self.place = ""
+
+    def page(self, element: Element) -> None:
+        """End of a statement or of one page of it: prove it."""
+        self.place = f"statement {self._number() + 1}"
+        self._demand_message(element)
+        container = element.getparent()
+        told = "" if container is None else name_of(container)
+        if not re.fullmatch(self._message.container + r"(V\d\d)?", told):
+            expected = f"{self._message.element} below {self._message.container}"
+            raise refused("not_this_format", name_of(element), expected, "it elsewhere", _WHICH)
+        opened = self._begun(element)
+        self._tag = self._tag or element.tag
+        header = header_of(tree_of(element, self._limit), self._options.card_tokens)
+        self.place = self._named(opened.number, header)
+        if (header.account, header.identification) != opened.key:
+            raise refused("structure", "Id", "identification and account before the entries", "them after")
+        if header.copy_mark is not None:
+            self._notes.add(f"marked as a repeat (CpyDplctInd {header.copy_mark[:10]})", self.place)
+        opened.add_page(header, header.page or self._message_page, self._balances, self._totals)
+        self._totals, self._balances, self._page, self._days = Totals(), Balances(), None, None
+        release(element)
+        self.place = ""
+
+    def delivery(self, namespace: str) -> ParsedDelivery:
+        """Everything read. Refuses a document without any statement."""
+        self._finish()
+        if not self._statements:
+            expected = f"at least one {self._message.element}"
+            raise refused("not_this_format", "Document", expected, "none", _WHICH)
+        self._writer.flush()
+        found = _VERSION.search(namespace) or _VERSION.search(self._tag)
+        version = found.group(1) if found else "unstated"
+        if version not in _VERSIONS_KNOWN:
+            self._notes.add(f"message version {version}, read by the names of its elements", "Document")
+        return ParsedDelivery(
+            format_name=self._message.name,
+            format_version=version,
+            file_reference=self._file_reference,
+            test_mode=self._test_mode,
+            statements=tuple(self._statements),
+            notes=self._notes.texts(),
+        )
+
+    def _page_of(self, entry: Element) -> OpenStatement:
+        """The statement that an entry stands in."""
+        parent = entry.getparent()
+        if parent is None:
+            raise refused("structure", "Ntry", f"an entry below {self._message.element}", "it elsewhere")
+        return self._begun(parent)
+
+    def _begun(self, element: Element) -> OpenStatement:
+        """The statement that a page belongs to: the one before, if the page continues it, or a new one."""
+        if element is self._page and self._open is not None:
+            return self._open
+        self._demand_message(element)
+        header = header_of(tree_of(element, self._limit), self._options.card_tokens)
+        page = header.page or self._message_page
+        self._page = element
+        if self._open is not None and self._open.continued_by(header, page):
+            return self._open
+        self._finish()
+        self._open = OpenStatement(
+            number=len(self._statements),
+            first=replace(header, page=page),
+            demand=self._demand,
+            balances_required=self._message.balances_required,
+            interim=self._message.interim,
+        )
+        return self._open
+
+    def _finish(self) -> None:
+        """The statement before is whole."""
+        opened, self._open = self._open, None
+        if opened is None:
+            return
+        outer, self.place = self.place, self._named(opened.number, opened.first)
+        statement = opened.finish(self._message_day)
+        key = (statement.account, statement.statement_ref)
+        if key in self._keys:
+            raise refused(
+                "conflict",
+                "Id",
+                "each statement once",
+                "the same account and identification again",
+                "Ask the bank which one holds, and for a file with that one.",
+            )
+        self._keys.add(key)
+        self._statements.append(statement)
+        if not statement.proofs and not statement.flags:
+            self._notes.add("statements in which nothing proves that they are complete", self.place)
+        self.place = outer
+
+    def _start_run(self, group: Element) -> LeafRun:
+        """Turn the held details into lines: there are too many to hold as they are."""
+        element = group.getparent()
+        if element is None or name_of(element) != "Ntry":
+            raise refused("structure", "TxDtls", "details below an entry", "them elsewhere")
+        opened = self._page_of(element)
+        tree = tree_of(element, self._limit)
+        entry = self._entry_of(tree, opened, self._entry_no + 1, Notes())
+        details = self._details
+        run = details.run = LeafRun(entry, self._options)
+        refs = [batch_ref_of(below(part, "Btch")) for part in tree["NtryDtls"] if "TxDtls" in part]
+        details.group_ref = refs[-1]
+        details.groups[-1] -= 1  # the one that is to come
+        for number, held in details.numbered():
+            run.add(held, number, refs[number])
+        details.groups[-1] += 1
+        return run
+
+    def _entry_of(self, tree: Tree, opened: OpenStatement, number: int, notes: Notes) -> Entry:
+        shared = {"statement_no": opened.number, "record_no": number}
+        return entry_of(tree, shared=shared, day=self._page_day, notes=notes, place=self.place)
+
+    def _page_day(self, booked: bool) -> date | None:
+        """The day of the page in hand, for entries that state none; for booked ones only if it covers but one."""
+        if self._days is None and self._page is not None:
+            header = header_of(tree_of(self._page, self._limit), self._options.card_tokens)
+            self._days = self._balances.period(header, self._message_day)
+        first, last = self._days or (None, None)
+        return last if not booked or first == last else None
+
+    def _demand_message(self, element: Element) -> None:
+        name = name_of(element)
+        if name == self._message.element:
+            return
+        if name in MESSAGES:
+            raise refused("not_this_format", name, self._message.name, MESSAGES[name].name, _WHICH)
+        self.place = f"entry {self._entry_no}"
+        raise refused("structure", "Ntry", f"an entry below {self._message.element}", "it elsewhere")
+
+    def _named(self, number: int, header: Header) -> str:
+        identification = (header.identification or "without id")[:40]
+        return f"statement {number + 1} ({identification}, account {(header.account or 'not stated')[:40]})"
+
+    def _number(self) -> int:
+        return len(self._statements) + (self._open is not None and self._page is None)
+
+    def _demand(self, refusal: RefusedFile) -> str:
+        return self._options.card_tokens.masked(self._options.demand(refusal))
