@@ -40,7 +40,8 @@ _Places = tuple[Integers, Integers, Integers]  # row numbers, byte offsets, byte
 class RowBatch:
     """Rows of one width as columns. Row 1 is the first of the file; offsets are those of its bytes."""
 
-    columns: Sequence[Sequence[str]]
+    fields: Sequence[str]  # of all rows, one row after another
+    width: int
     row_nos: Integers
     byte_offsets: Integers
     byte_lengths: Integers  # without the line end
@@ -52,7 +53,7 @@ class RowBatch:
 
     def column(self, index: int) -> Sequence[str]:
         """Fields of one column."""
-        return self.columns[index]
+        return self.fields[index :: self.width]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +77,7 @@ class DelimitedRows:
         field_length_max: int = 20_000,
         line_bytes_max: int = 1 << 20,
         delimiter: str = ",",
+        quote: str | None = '"',  # one ASCII character; None where nothing is quoted
         encoding: str = "utf-8",  # one that keeps ASCII as it is
         windows_1252: bool = False,  # whether a line that is not in the encoding may be read as Windows-1252
     ) -> None:
@@ -85,6 +87,7 @@ class DelimitedRows:
         self._bytes_max, self._line_bytes_max = bytes_max, line_bytes_max
         self._field_length_max = field_length_max
         self._delimiter, self._encoding, self._windows_1252 = delimiter, encoding, windows_1252
+        self._quote = quote
         self._rest = b""  # the beginning of a line that the next chunk goes on with
         self._position = 0  # of the first byte that is not loaded
         self._started, self._stream_goes_on = False, True
@@ -123,7 +126,9 @@ class DelimitedRows:
     def _split(self, width: int) -> RowBatch | None:
         """All loaded lines at once where no field is quoted and all have the width; None where that is not so."""
         starts, ends, chunk = self._starts, self._ends, self._loaded()
-        if b'"' in chunk or int((ends - starts).max()) > self._field_length_max:
+        if (self._quote is not None and self._quote.encode() in chunk) or int(
+            (ends - starts).max()
+        ) > self._field_length_max:
             return None
         first = int(starts[0])
         marks = np.flatnonzero(np.frombuffer(chunk, dtype=np.uint8) == ord(self._delimiter))
@@ -137,7 +142,8 @@ class DelimitedRows:
         row_nos = np.arange(self._row_no + 1, self._row_no + 1 + len(starts))
         self._give_out(lines=len(starts), rows=len(starts))
         return RowBatch(
-            columns=[fields[place::width] for place in range(width)],
+            fields=fields,
+            width=width,
             row_nos=row_nos,
             byte_offsets=starts,
             byte_lengths=ends - starts,
@@ -145,7 +151,13 @@ class DelimitedRows:
 
     def _parsed(self, limit: int | None) -> tuple[list[list[str]], _Places]:
         """Rows of the loaded lines by the ``csv`` module, with their places; at most so many."""
-        reader = csv.reader(chain.from_iterable(self._texts()), delimiter=self._delimiter, strict=True)
+        reader = csv.reader(
+            chain.from_iterable(self._texts()),
+            delimiter=self._delimiter,
+            quotechar=self._quote,
+            quoting=csv.QUOTE_NONE if self._quote is None else csv.QUOTE_MINIMAL,
+            strict=True,
+        )
         rows: list[list[str]] = []
         lines_after: list[int] = []
         try:
@@ -266,5 +278,5 @@ def _as_columns(rows: list[list[str]], places: _Places, width: int) -> RowBatch:
     if ragged is not None:
         found = f"{len(rows[ragged])}"
         raise refused("structure", f"row {row_nos[ragged]}", f"{width} fields", found, _DAMAGED)
-    columns: list[tuple[str, ...]] = list(zip(*rows, strict=True))
-    return RowBatch(columns=columns, row_nos=row_nos, byte_offsets=offsets, byte_lengths=lengths)
+    fields = list(chain.from_iterable(rows))
+    return RowBatch(fields=fields, width=width, row_nos=row_nos, byte_offsets=offsets, byte_lengths=lengths)

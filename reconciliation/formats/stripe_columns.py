@@ -5,10 +5,11 @@ reports/reporting-categories. Which columns a report has is chosen when it is ru
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from reconciliation.errors import RefusedFile
+from reconciliation.formats.report_columns import columns_named
+from reconciliation.formats.values import refused
 
 REQUIRED: Final = ("balance_transaction_id", "currency", "gross", "fee", "net", "reporting_category")
 _KNOWN: Final = frozenset(
@@ -19,7 +20,7 @@ _KNOWN: Final = frozenset(
     destination_payment_id dispute_reason gateway_account invoice_id invoice_number is_link payment_intent_id
     payment_method_type regulatory_tag shipping_address_city shipping_address_country shipping_address_line1
     shipping_address_line2 shipping_address_postal_code shipping_address_state source_id statement_descriptor
-    subscription_id trace_id trace_id_status transfer_id
+    subscription_id trace_id trace_id_status transfer_id type
     """.split()
 )
 _KNOWN_SHAPES: Final = re.compile(
@@ -73,6 +74,44 @@ REVERSALS: Final = frozenset(
 )
 """Categories that undo an earlier movement."""
 
+CATEGORY_BY_TYPE: Final = {
+    "charge": "charge",
+    "payment": "charge",
+    "payment_refund": "refund",
+    "payment_failure_refund": "charge_failure",
+    "payment_reversal": "charge_failure",
+    "payment_unreconciled": "unreconciled_customer_funds",
+    "refund": "refund",
+    "refund_failure": "refund_failure",
+    "payout": "payout",
+    "payout_cancel": "payout_reversal",
+    "payout_failure": "payout_reversal",
+    "transfer": "transfer",
+    "transfer_cancel": "transfer_reversal",
+    "transfer_failure": "transfer_reversal",
+    "transfer_refund": "transfer_reversal",
+    "application_fee": "platform_earning",
+    "application_fee_refund": "platform_earning_refund",
+    "stripe_fee": "fee",
+    "stripe_fx_fee": "fee",
+    "network_cost": "network_cost",
+    "tax_fee": "tax",
+    "topup": "topup",
+    "topup_reversal": "topup_reversal",
+    "adjustment": "other_adjustment",
+    "advance": "advance",
+    "advance_funding": "advance_funding",
+    "anticipation_repayment": "anticipation_repayment",
+    "contribution": "contribution",
+    "issuing_authorization_hold": "issuing_authorization_hold",
+    "issuing_authorization_release": "issuing_authorization_release",
+    "issuing_dispute": "issuing_dispute",
+    "issuing_transaction": "issuing_transaction",
+    "reserve_transaction": "risk_reserved_funds",
+    "reserved_funds": "risk_reserved_funds",
+}
+"""Reporting category by the older balance transaction type, for what states only that."""
+
 # Where an account commonly keeps its own order number; sources.yaml names another with merchant_reference_column.
 _MERCHANT_REFERENCES: Final = (
     "payment_metadata[order_id]",
@@ -81,79 +120,60 @@ _MERCHANT_REFERENCES: Final = (
     "payment_metadata[reference]",
     "invoice_number",
 )
+_REMEDY: Final = "Run the itemised report with these columns, or correct sources.yaml."
+
+# The dashboard's own export of the balance history names its columns for people.
+_DASHBOARD_NAMES: Final = {
+    "id": "balance_transaction_id",
+    "Type": "type",
+    "Source": "source_id",
+    "Amount": "gross",
+    "Fee": "fee",
+    "Net": "net",
+    "Currency": "currency",
+    "Created (UTC)": "created_utc",
+    "Available On (UTC)": "available_on_utc",
+    "Description": "description",
+    "Customer Facing Amount": "customer_facing_amount",
+    "Customer Facing Currency": "customer_facing_currency",
+    "Transfer": "automatic_payout_id",
+    "Transfer Date (UTC)": "automatic_payout_effective_at_utc",
+}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Columns:
-    """Where each value stands in a row; None for a column that this report does not have."""
-
-    count: int
-    native_id: int
-    currency: int
-    gross: int
-    fee: int
-    net: int
-    category: int
-    source_id: int | None
-    payout_id: int | None
-    payout_at: int | None
-    created: int | None
-    created_utc: int | None
-    available_on: int | None
-    account: int | None
-    merchant_reference: int | None
-    trace_id: int | None
-    customer: int | None
-    description: int | None
-    facing_amount: int | None
-    facing_currency: int | None
-    unknown: tuple[str, ...]
+def report_names(header: Sequence[str]) -> list[str]:
+    """The header by the names of the itemised reports, whichever of the two kinds of export it is."""
+    if {"id", "Type", "Net", "Currency"} <= set(header):
+        return [_DASHBOARD_NAMES.get(name, name) for name in header]
+    return list(header)
 
 
-def columns_of(header: list[str], merchant_reference: str | None) -> Columns:
-    """Find the columns by name. Code ``structure`` for a missing, doubled or misconfigured one."""
-    place = {name: index for index, name in enumerate(header)}
-    if len(place) != len(header):
-        doubled = sorted({name for name in header if header.count(name) > 1})
-        raise _refused("each column once", f"{', '.join(doubled)[:200]} twice")
-    missing = [name for name in REQUIRED if name not in place]
-    if missing:
-        raise _refused(f"the columns {', '.join(REQUIRED)}", f"none called {', '.join(missing)}")
-    if merchant_reference is not None and merchant_reference not in place:
-        raise _refused(
-            f"the column {merchant_reference}, named by merchant_reference_column", "no such column"
+def report_columns(header: Sequence[str], merchant_reference: str | None, *, category: str) -> dict[str, int]:
+    """Place of each column by name. Code ``structure`` for a missing, doubled or misconfigured one.
+
+    Code ``not_this_format`` for the list of payments, which holds what became of them instead of what moved.
+    """
+    if {"id", "amount", "amount_refunded", "currency"} <= set(header):
+        raise refused(
+            "not_this_format",
+            "header row",
+            "a report of balance transactions",
+            "the list of payments: their state, with refunds summed up and no day for them",
+            "Export the balance change from activity, itemised, or the payout reconciliation report.",
         )
-    merchant_column = merchant_reference or next((name for name in _MERCHANT_REFERENCES if name in place), "")
-    return Columns(
-        count=len(header),
-        native_id=place["balance_transaction_id"],
-        currency=place["currency"],
-        gross=place["gross"],
-        fee=place["fee"],
-        net=place["net"],
-        category=place["reporting_category"],
-        source_id=place.get("source_id"),
-        payout_id=place.get("automatic_payout_id"),
-        payout_at=place.get("automatic_payout_effective_at", place.get("automatic_payout_effective_at_utc")),
-        created=place.get("created"),
-        created_utc=place.get("created_utc"),
-        available_on=place.get("available_on", place.get("available_on_utc")),
-        account=place.get("gateway_account"),
-        merchant_reference=place.get(merchant_column),
-        trace_id=place.get("trace_id"),
-        customer=place.get("customer_name"),
-        description=place.get("description"),
-        facing_amount=place.get("customer_facing_amount"),
-        facing_currency=place.get("customer_facing_currency"),
-        unknown=tuple(name for name in header if name not in _KNOWN and not _KNOWN_SHAPES.fullmatch(name)),
-    )
+    required = (*REQUIRED[:-1], category)
+    named = columns_named(header, required=required, remedy=_REMEDY)
+    if merchant_reference is not None and merchant_reference not in named:
+        expected = f"the column {merchant_reference}, named by merchant_reference_column"
+        raise refused("structure", "header row", expected, "no such column", _REMEDY)
+    return named
 
 
-def _refused(expected: str, found: str) -> RefusedFile:
-    return RefusedFile(
-        code="structure",
-        place="header row",
-        expected=expected,
-        found=found,
-        remedy="Run the itemised payout reconciliation report with these columns, or correct sources.yaml.",
-    )
+def merchant_reference_column(named: Mapping[str, int], merchant_reference: str | None) -> str:
+    """The column that holds the merchant's own reference; empty if none does."""
+    return merchant_reference or next((name for name in _MERCHANT_REFERENCES if name in named), "")
+
+
+def undocumented(header: Sequence[str]) -> list[str]:
+    """Columns that the documentation does not name."""
+    return [name for name in header if name not in _KNOWN and not _KNOWN_SHAPES.fullmatch(name)]
