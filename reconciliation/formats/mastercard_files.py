@@ -12,7 +12,7 @@ from datetime import date
 from typing import Final
 
 from reconciliation.errors import RefusedFile
-from reconciliation.formats.canonical import LineWriter, ParsedDelivery, ReadOptions, Statement
+from reconciliation.formats.canonical import Emit, ParsedDelivery, ReadOptions, RowWriter, Statement
 from reconciliation.formats.mastercard_amounts import digits_of
 from reconciliation.formats.mastercard_elements import (
     FUNCTION_FILE_REJECT,
@@ -21,13 +21,14 @@ from reconciliation.formats.mastercard_elements import (
     FUNCTION_TRAILER,
 )
 from reconciliation.formats.mastercard_framing import ASK_AGAIN, refused
-from reconciliation.formats.mastercard_lines import FIELDS_READ, LineReader
+from reconciliation.formats.mastercard_lines import EPOCH_ORDINAL, FIELDS_READ, LINE_COLUMNS, LineReader
 from reconciliation.formats.mastercard_messages import Message, private_fields
 from reconciliation.formats.mastercard_positions import POSITION_FIELDS, POSITION_FUNCTIONS, Positions
 from reconciliation.formats.mastercard_signs import FINANCIAL
 
 ADMINISTRATIVE: Final = "1644"
 
+_COLUMNS: Final = ("statement_no", "record_no", "native_id", "booking_date", "batch_ref", *LINE_COLUMNS)
 _FILE_ID_LENGTH: Final = 25  # PDS 0105: type 3, date yymmdd, processor 11, sequence 5
 _HEADER_FIELDS: Final = frozenset({"0105", "0122"})
 _TRAILER_FIELDS: Final = frozenset({"0105", "0301", "0306"})
@@ -44,11 +45,11 @@ class _AssetTotals:
     net_minor: int = 0
     line_count: int = 0
     pending_count: int = 0
-    settlement_dates: set[date | None] = field(default_factory=set)
+    settlement_days: set[int | None] = field(default_factory=set)
 
     @property
-    def settlement_date(self) -> date | None:
-        return next(iter(self.settlement_dates)) if len(self.settlement_dates) == 1 else None
+    def settlement_day(self) -> int | None:
+        return next(iter(self.settlement_days)) if len(self.settlement_days) == 1 else None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -60,6 +61,7 @@ class _LogicalFile:
     message_count: int = 0
     number_expected: int = 1
     amount_sum: int = 0
+    day: int = 0  # since 1970
     totals: dict[str, _AssetTotals] = field(default_factory=dict)
     flags: list[str] = field(default_factory=list)
 
@@ -72,11 +74,11 @@ class Delivery:
     """Takes the messages of one physical file in order and gives the parsed delivery at its end."""
 
     def __init__(
-        self, *, line_reader: LineReader, lines: LineWriter, account: str | None, options: ReadOptions
+        self, *, line_reader: LineReader, emit: Emit, account: str | None, options: ReadOptions
     ) -> None:
         self._line_reader = line_reader
         self._account = account
-        self._lines = lines
+        self._lines = RowWriter(emit, _COLUMNS)
         self._demand = options.demand
         self._positions = Positions(options.demand)
         self._statements: list[Statement] = []
@@ -126,6 +128,7 @@ class Delivery:
                 expected=f"a trailer {ADMINISTRATIVE}/{FUNCTION_TRAILER} as the last message",
                 found="none for the last logical file" if self._open else "no message at all",
             )
+        self._lines.flush()
         findings = self._positions.findings(frozenset(self._file_ids))
         statements = []
         for statement in self._statements:
@@ -198,7 +201,9 @@ class Delivery:
             )
         self._file_ids[file_id] = None
         self._test_mode |= _TEST_MODES[mode]
-        self._open = _LogicalFile(file_id=file_id, file_date=_file_date(message, file_id))
+        file_date = _file_date(message, file_id)
+        day = file_date.toordinal() - EPOCH_ORDINAL
+        self._open = _LogicalFile(file_id=file_id, file_date=file_date, day=day)
         return self._open
 
     def _misnumbered(self, message: Message, found: int, file: _LogicalFile) -> None:
@@ -218,26 +223,21 @@ class Delivery:
     def _add_line(self, message: Message, file: _LogicalFile) -> None:
         fields = private_fields(message, FIELDS_READ)
         values = self._line_reader.line(message, fields, file.file_date)
+        status, asset, amount_minor, settlement_day, reversal = values[:5]
         transaction_minor = digits_of(message, 4)
         file.amount_sum += transaction_minor
         reconciled_minor = digits_of(message, 5) if 5 in message.elements else transaction_minor
-        self._positions.record(file.file_id, message, values["reversal"], transaction_minor, reconciled_minor)
-        totals = self._totals(file, values["asset"])
-        if values["status"] == "booked":
-            totals.net_minor += values["amount_minor"]
+        self._positions.record(file.file_id, message, reversal, transaction_minor, reconciled_minor)
+        totals = file.totals.get(asset) or self._begun_totals(file, asset)
+        if status == "booked":
+            totals.net_minor += amount_minor
             totals.line_count += 1
-            if len(totals.settlement_dates) < 2:
-                totals.settlement_dates.add(values["settlement_date"])
+            if len(totals.settlement_days) < 2:
+                totals.settlement_days.add(settlement_day)
         else:
             totals.pending_count += 1
-        self._lines.add(
-            statement_no=totals.statement_no,
-            record_no=message.record_no,
-            native_id=f"{file.file_id}/{file.message_count}",
-            booking_date=file.file_date,
-            batch_ref=file.file_id,
-            **values,
-        )
+        native_id = f"{file.file_id}/{file.message_count}"
+        self._lines.add((totals.statement_no, message.record_no, native_id, file.day, file.file_id, *values))
 
     def _add_administrative(self, message: Message, function: str, file: _LogicalFile) -> None:
         if function in POSITION_FUNCTIONS:
@@ -262,11 +262,9 @@ class Delivery:
             f"({ADMINISTRATIVE}/{function}{named})"
         )
 
-    def _totals(self, file: _LogicalFile, asset: str) -> _AssetTotals:
-        totals = file.totals.get(asset)
-        if totals is None:
-            totals = file.totals[asset] = _AssetTotals(statement_no=self._statements_begun)
-            self._statements_begun += 1
+    def _begun_totals(self, file: _LogicalFile, asset: str) -> _AssetTotals:
+        totals = file.totals[asset] = _AssetTotals(statement_no=self._statements_begun)
+        self._statements_begun += 1
         return totals
 
     def _prove(self, message: Message, file: _LogicalFile) -> None:
@@ -300,20 +298,24 @@ class Delivery:
         for asset, totals in file.totals.items():
             net_minor, line_count = totals.net_minor, totals.line_count
             if net_minor:
-                self._lines.add(
-                    statement_no=totals.statement_no,
-                    record_no=message.record_no,
-                    native_id=f"{file.file_id}/settlement/{asset}",
-                    booking_date=file.file_date,
-                    settlement_date=totals.settlement_date,
-                    amount_minor=-net_minor,
-                    asset=asset,
-                    batch_ref=file.file_id,
-                    kind="settlement",
-                    type_code=f"{ADMINISTRATIVE}-{FUNCTION_TRAILER}-net",
-                    byte_offset=message.byte_offset,
-                    byte_length=message.byte_length,
-                )
+                values = {
+                    "statement_no": totals.statement_no,
+                    "record_no": message.record_no,
+                    "native_id": f"{file.file_id}/settlement/{asset}",
+                    "booking_date": file.day,
+                    "batch_ref": file.file_id,
+                    "status": "booked",
+                    "asset": asset,
+                    "amount_minor": -net_minor,
+                    "settlement_date": totals.settlement_day,
+                    "reversal": False,
+                    "fee_minor": 0,
+                    "kind": "settlement",
+                    "type_code": f"{ADMINISTRATIVE}-{FUNCTION_TRAILER}-net",
+                    "byte_offset": message.byte_offset,
+                    "byte_length": message.byte_length,
+                }
+                self._lines.add(tuple(values.get(column) for column in _COLUMNS))
             proofs = (
                 f"message numbers 1 to {file.message_count} without gap (DE 71)",
                 f"{file.message_count} messages, as the trailer says (PDS 0306)",

@@ -58,7 +58,7 @@ from typing import BinaryIO, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from reconciliation.errors import RefusedFile, SourcesError
-from reconciliation.formats.canonical import Emit, LineWriter, ParsedDelivery, ReadOptions
+from reconciliation.formats.canonical import Emit, ParsedDelivery, ReadOptions
 from reconciliation.formats.card_numbers import placed
 from reconciliation.formats.mastercard_files import Delivery
 from reconciliation.formats.mastercard_framing import open_frames, starts_like_messages
@@ -95,10 +95,9 @@ def read(stream: BinaryIO, options: ReadOptions, emit: Emit) -> ParsedDelivery:
         event_zone=settings.event_zone,
         billing=settings.billing,
     )
-    lines = LineWriter(emit)
     delivery = Delivery(
         line_reader=LineReader(card_tokens=options.card_tokens, side=side, signs=signs),
-        lines=lines,
+        emit=emit,
         account=settings.account,
         options=options,
     )
@@ -110,9 +109,7 @@ def read(stream: BinaryIO, options: ReadOptions, emit: Emit) -> ParsedDelivery:
             delivery.take(message)
         except RefusedFile as refusal:
             raise placed(refusal, f"record {message.record_no}") from None
-    parsed = delivery.parsed(format_name=NAME, format_version="1014" if frames.blocked else "vbs")
-    lines.flush()
-    return parsed
+    return delivery.parsed(format_name=NAME, format_version="1014" if frames.blocked else "vbs")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

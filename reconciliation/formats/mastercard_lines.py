@@ -11,7 +11,7 @@ common knowledge only.
 
 from collections import Counter
 from dataclasses import dataclass
-from datetime import date, datetime, tzinfo
+from datetime import UTC, date, datetime, tzinfo
 from typing import Any, Final
 
 from reconciliation.errors import RefusedFile
@@ -34,6 +34,16 @@ ELEMENTS_READ: Final = frozenset(
     | {123, 124, 125}
 )
 """What a line needs, and DE 55 to refuse chip data that should not be there."""
+
+EPOCH_ORDINAL: Final = date(1970, 1, 1).toordinal()
+
+LINE_COLUMNS: Final = (
+    *("status", "asset", "amount_minor", "settlement_date", "reversal", "event_at", "fee_minor", "fees"),
+    *("original_amount_minor", "original_asset", "fx_rate", "fx_numerator", "fx_denominator"),
+    *("ref_arn", "ref_rrn", "ref_auth_code", "other_refs", "counterparty", "text"),
+    *("kind", "type_code", "reason_code", "card_token", "card_truncated", "byte_offset", "byte_length"),
+)
+"""What ``LineReader.line`` gives, in its order: all of a line but what names the file it is in."""
 
 FIELDS_READ: Final = frozenset({"0005", "0025", "0146", "0148", "0159", "0165"})
 
@@ -58,6 +68,7 @@ _SETTLED_ELSEWHERE: Final = {
 _SETTLEMENT_DATE_AT: Final = 59
 
 _ASSETS_KNOWN_MAX: Final = 10_000
+_DAYS_KNOWN_MAX: Final = 1_000
 _TWO_DIGITS: Final = {f"{number:02d}": number for number in range(100)}
 
 
@@ -80,11 +91,11 @@ class LineReader:
         self._signs = signs
         self._own = (6, 51, 10) if side.billing else (5, 50, 9)
         self._assets: dict[tuple[str | None, str | None], str] = {}
-        self._settlement_dates: dict[str, date | None] = {}
+        self._days: dict[str, int] = {}
         self.notes: Counter[str] = Counter()
 
-    def line(self, message: Message, fields: dict[str, str], file_date: date) -> dict[str, Any]:
-        """Columns of ``LINE_SCHEMA`` for a 1240, 1442 or 1740, except those that name the file it is in."""
+    def line(self, message: Message, fields: dict[str, str], file_date: date) -> tuple[Any, ...]:
+        """Values of ``LINE_COLUMNS`` for a 1240, 1442 or 1740; dates as days since 1970."""
         elements = message.elements
         asset, gross_minor, original_asset, original_minor = self._amounts(message, fields.get("0148"))
         sender_sign, kind = self._sign(message)
@@ -96,43 +107,42 @@ class LineReader:
         sign = sender_sign * our_sign
         rate, numerator, denominator = None, None, None
         if original_asset is not None and original_minor is not None:
-            rate, numerator, denominator = rate_between(
-                message, self._own[2], (original_minor, original_asset), (gross_minor, asset)
-            )
+            original, own = (original_minor, original_asset), (gross_minor, asset)
+            rate, numerator, denominator = rate_between(message, self._own[2], original, own)
         reference = self._reference
-        return {
-            "status": self._status(message, fields),
-            "settlement_date": self._settlement_date(message, fields["0159"]) if "0159" in fields else None,
-            "event_at": self._event_at(message, file_date),
-            "amount_minor": sign * gross_minor - fee_minor,
-            "asset": asset,
-            "fee_minor": fee_minor,
-            "fees": fees,
-            "original_amount_minor": None if original_minor is None else sign * original_minor,
-            "original_asset": original_asset,
-            "fx_rate": rate,
-            "fx_numerator": numerator,
-            "fx_denominator": denominator,
-            "ref_arn": reference(message, 31),
-            "ref_rrn": reference(message, 37),
-            "ref_auth_code": reference(message, 38),
-            "other_refs": other_refs_json(
+        return (
+            self._status(message, fields),
+            asset,
+            sign * gross_minor - fee_minor,
+            self._settlement_day(message, fields["0159"], file_date) if "0159" in fields else None,
+            reversal,
+            self._event_at(message, file_date),
+            fee_minor,
+            fees,
+            None if original_minor is None else sign * original_minor,
+            original_asset,
+            rate,
+            numerator,
+            denominator,
+            reference(message, 31),
+            reference(message, 37),
+            reference(message, 38),
+            other_refs_json(
                 dispute=reference(message, 95),
                 merchant_id=reference(message, 42),
                 scheme_transaction=reference(message, 63),
                 terminal_id=reference(message, 41),
             ),
-            "counterparty": self._free_text(elements[43].partition("\\")[0]) if 43 in elements else None,
-            "text": self._free_text(elements[72]) if 72 in elements else None,
-            "kind": "chargeback_reversal" if reversal and kind == "chargeback" else kind,
-            "type_code": f"{message.message_type}-{elements.get(24, '')}-{elements[3][:2]}",
-            "reason_code": reference(message, 25),
-            "reversal": reversal,
-            "card_token": elements.get(2),
-            "card_truncated": message.card_truncated,
-            "byte_offset": message.byte_offset,
-            "byte_length": message.byte_length,
-        }
+            self._free_text(elements[43].partition("\\")[0]) if 43 in elements else None,
+            self._free_text(elements[72]) if 72 in elements else None,
+            "chargeback_reversal" if reversal and kind == "chargeback" else kind,
+            f"{message.message_type}-{elements.get(24, '')}-{elements[3][:2]}",
+            reference(message, 25),
+            elements.get(2),
+            message.card_truncated,
+            message.byte_offset,
+            message.byte_length,
+        )
 
     def _sign(self, message: Message) -> tuple[int, str]:
         """1 if the message credits whoever sent it, -1 if it debits; and what it is."""
@@ -224,42 +234,46 @@ class LineReader:
             fees.append((kind, -sign * our_sign * int(digits), fee_asset, included))
         return fees_json(fees), sum([fee[1] for fee in fees]) if included else 0
 
-    def _event_at(self, message: Message, file_date: date) -> datetime | None:
+    def _event_at(self, message: Message, file_date: date) -> int | datetime | None:
+        """The instant of DE 12; in UTC as microseconds since 1970."""
         text = message.elements.get(12)
         if text is None or not text.strip(" 0"):
             return None
         number = _TWO_DIGITS
         try:
-            year = 2000 + number[text[:2]]
-            return datetime(
-                year if year <= file_date.year + 1 else year - 100,
-                number[text[2:4]],
-                number[text[4:6]],
-                number[text[6:8]],
-                number[text[8:10]],
-                number[text[10:12]],
-                tzinfo=self._side.event_zone,
-            )
+            day = self._day(text[:6], file_date)
+            hour, minute, second = number[text[6:8]], number[text[8:10]], number[text[10:12]]
+            if hour > 23 or minute > 59 or second > 59:
+                raise ValueError
         except (KeyError, ValueError):
             raise _not_a_date(message, "DE 12", "a date and time as yymmddhhmmss") from None
+        if self._side.event_zone is UTC:
+            return ((day * 24 + hour) * 3_600 + minute * 60 + second) * 1_000_000
+        on = date.fromordinal(day + EPOCH_ORDINAL)
+        return datetime(on.year, on.month, on.day, hour, minute, second, tzinfo=self._side.event_zone)
 
-    def _settlement_date(self, message: Message, settlement: str) -> date | None:
+    def _settlement_day(self, message: Message, settlement: str, file_date: date) -> int | None:
         text = settlement[_SETTLEMENT_DATE_AT : _SETTLEMENT_DATE_AT + 6]
-        try:
-            return self._settlement_dates[text]
-        except KeyError:
-            pass
         if not text.strip(" 0"):
             return None
-        number = _TWO_DIGITS
         try:
-            day = date(2000 + number[text[:2]], number[text[2:4]], number[text[4:6]])
+            return self._day(text, file_date)
         except (KeyError, ValueError):
             raise _not_a_date(
                 message, "PDS 0159", "a settlement date as yymmdd in positions 60 to 65"
             ) from None
-        if len(self._settlement_dates) < 1_000:
-            self._settlement_dates[text] = day
+
+    def _day(self, text: str, file_date: date) -> int:
+        """Days since 1970 of yymmdd; in the last century if that would be over a year after the file."""
+        day = self._days.get(text)
+        if day is None:
+            number = _TWO_DIGITS
+            year = 2000 + number[text[:2]]
+            if year > file_date.year + 1:
+                year -= 100
+            day = date(year, number[text[2:4]], number[text[4:6]]).toordinal() - EPOCH_ORDINAL
+            if len(self._days) < _DAYS_KNOWN_MAX:
+                self._days[text] = day
         return day
 
     def _reference(self, message: Message, element: int) -> str | None:

@@ -165,7 +165,7 @@ class Positions:
         ):
             if said is not None and said != found:
                 wrong = True
-                group = " ".join(part for part in key[1:] if part)
+                group = ", ".join(part for part in key[1:] if part)
                 refusal = refused(
                     code="control_total",
                     place=f"{stated.place}, {what}",

@@ -86,6 +86,12 @@ def trailer(members: Sequence[Built], file_id: str = FILE_ID, **fields: str) -> 
     return "1644", {24: "695", 48: pds(**(proof | fields))}
 
 
+def administrative(function: str, *, currency: str = EUR, settled_in: str = "", **fields: str) -> Built:
+    """A 1644 with private data subelements; ``settled_in`` gives it a DE 50."""
+    elements = {24: function, 48: pds(**fields), 49: currency}
+    return "1644", elements | ({50: settled_in} if settled_in else {})
+
+
 def logical_file(*members: Built, file_id: str = FILE_ID, mode: str = "P", **fields: str) -> list[Built]:
     """Header, members and trailer with message numbers from 1, unless a message has its own."""
     messages = [header(file_id, mode), *members, trailer(members, file_id, **fields)]
