@@ -169,9 +169,8 @@ class DelimitedRows:
         except csv.Error as error:
             line_no = self._line_no + (lines_after[-1] if lines_after else 0) + 1
             place = f"row {self._row_no + len(rows) + 1}, which begins in line {line_no}"
-            raise refused(
-                "structure", place, "well-formed rows to the last one", str(error), _DAMAGED
-            ) from None
+            code = "limit" if "field limit" in str(error) else "structure"
+            raise refused(code, place, "well-formed rows to the last one", str(error), _DAMAGED) from None
         return self._placed(rows, np.array(lines_after, dtype=np.int64))
 
     def _texts(self) -> Iterator[io.StringIO]:
