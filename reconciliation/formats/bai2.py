@@ -231,7 +231,7 @@ class _Reader:
     def _account_header(self, record: Record) -> None:
         """03: account, currency, then type, amount, count and funds type of each balance and summary."""
         place = f"line {self._line_no} (account 03)"
-        number, currency, amounts = summaries(record[1], place)
+        number, currency, readings = summaries(record[1], place)
         if not number or len(number) > _FIELD_LENGTH_MAX:
             raise refused("structure", f"{place}, account number", "a number of the account", shown(number))
         place = f"line {self._line_no} (account {number[:40]})"
@@ -247,19 +247,9 @@ class _Reader:
                 "Ask the bank which of the two reports holds, and for a file with that one.",
             )
         self._keys.add((number, statement_ref))
-        account = Account(Level(place, record[5]), number, asset, statement_ref, report.day, report.interim)
-        for summary in amounts:
-            code, amount, _ = summary
-            if amount is not None:
-                account.level.total += amount
-                known = account.balances.setdefault(code, summary)
-                if known[1] != amount and code in {"010", "015"}:
-                    raise refused(
-                        "structure",
-                        f"{place}, {code}",
-                        f"one balance, {known[1]} as first stated",
-                        f"{amount}",
-                    )
+        account = Account(
+            Level(place, record[5]), number, asset, statement_ref, report.day, report.interim, readings
+        )
         self._account = account
         self._movements.open_statement(len(self._statements), account)
         self._open = "account"
@@ -272,6 +262,7 @@ class _Reader:
         level, options = account.level, self._options
         level.records += record[5]
         total, count = self._fields(record, 2, f"line {self._line_no} (trailer 49)")
+        account.take_balances(total)
         flag, stated = check_total(
             level, total, name="49", asset=account.asset, options=options, notes=self._notes
         )

@@ -38,10 +38,33 @@ class Account:
     statement_ref: str
     day: date
     interim: bool
+    readings: list[
+        list[Summary]
+    ]  # of the balances and summaries of its 03: the first one, and another possible one
     balances: dict[str, Summary] = field(default_factory=dict)
     sums: list[int] = field(default_factory=lambda: [0, 0])  # credits, debits in minor units, both positive
     counts: list[int] = field(default_factory=lambda: [0, 0])  # how many credits, how many debits
     info_count: int = 0
+
+    def take_balances(self, stated_total: str) -> None:
+        """Keep the reading of the 03 that the control total bears out, the first one if none does."""
+        sums = [sum(amount for _, amount, _ in reading if amount is not None) for reading in self.readings]
+        place = f"{self.level.place}, 49 control total"
+        stated = signed(stated_total, place) if stated_total and len(sums) > 1 else None
+        chosen = (
+            1
+            if stated is not None and stated == self.level.total + sums[-1] != self.level.total + sums[0]
+            else 0
+        )
+        self.level.total += sums[chosen]
+        for summary in self.readings[chosen]:
+            code, amount, _ = summary
+            if amount is None:
+                continue
+            known = self.balances.setdefault(code, summary)
+            if known[1] != amount and code in {"010", "015"}:
+                expected = f"one balance, {known[1]} as first stated"
+                raise refused("structure", f"{self.level.place}, {code}", expected, f"{amount}")
 
     def statement(self, options: ReadOptions, notes: Notes, own: tuple[list[str], list[str]]) -> Statement:
         """The account's statement; ``own`` are the proofs and flags of its trailer."""

@@ -92,23 +92,28 @@ def signed(text: str, place: str) -> int:
     return -number if negative else number
 
 
-def summaries(parts: Sequence[str], place: str) -> tuple[str, str, list[Summary]]:
-    """Account number, currency and the status and summary amounts of an 03 with its continuations.
+def summaries(parts: Sequence[str], place: str) -> tuple[str, str, list[list[Summary]]]:
+    """Account number, currency, and the balances and summaries of an 03 with its continuations, in one or two readings.
 
-    A line that ends in a comma before its slash may mean one more empty field or only a break; where the first reading
-    gives no valid record, the second is tried. The control total of the account proves the reading.
+    A line that ends in a comma before its slash may mean one more empty field or only a break. Where both readings give
+    a record, the control total of the account decides which one it is.
     """
-    try:
-        return _summaries(plain_fields(parts), place)
-    except RefusedFile:
-        shortened = [part.rstrip()[:-1] if part.rstrip()[-1:] == "," else part for part in parts[:-1]]
-        if shortened == list(parts[:-1]):
-            raise
+    shortened = [part.rstrip().removesuffix(",") for part in parts[:-1]]
+    if shortened == list(parts[:-1]):
+        account, currency, found = _summaries(plain_fields(parts), place)
+        return account, currency, [found]
+    readings = []
+    first_refusal: RefusedFile | None = None
+    for lines in (parts, [*shortened, parts[-1]]):
         try:
-            return _summaries(plain_fields([*shortened, parts[-1]]), place)
-        except RefusedFile:
-            pass
-        raise
+            account, currency, found = _summaries(plain_fields(lines), place)
+        except RefusedFile as refusal:
+            first_refusal = first_refusal or refusal
+        else:
+            readings.append(found)
+    if not readings and first_refusal is not None:
+        raise first_refusal
+    return account, currency, readings
 
 
 def _summaries(fields: list[str], place: str) -> tuple[str, str, list[Summary]]:

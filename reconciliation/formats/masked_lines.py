@@ -12,12 +12,10 @@ def masked_lines(lines: Sequence[str], masked: Callable[[str], str]) -> str:
     """
     if len(lines) == 1:
         return masked(lines[0]).strip()
-    shown = [masked(line) for line in lines]
-    glued = "".join(shown)
+    shown = masked("\n".join(line.rstrip() for line in lines)).strip()
+    glued = shown.replace("\n", "")
     hidden = masked(glued)
-    if hidden != glued:
-        position = 0
-        for index, line in enumerate(shown):
-            shown[index] = hidden[position : position + len(line)]
-            position += len(line)
-    return "\n".join(line.rstrip() for line in shown).strip()
+    if hidden == glued:
+        return shown
+    places = iter(hidden)
+    return "".join("\n" if character == "\n" else next(places) for character in shown)

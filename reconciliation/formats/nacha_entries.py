@@ -107,6 +107,7 @@ class EntryReader:
         self._entry: tuple[Record, Transaction, int] | None = None
         self._addenda = Addenda(options.card_tokens)
         self._trace = ""
+        self._company: str | None = None  # its name as it may be shown
 
     def open_file(self, statement_no: int) -> None:
         """The lines that follow are of this statement."""
@@ -117,6 +118,7 @@ class EntryReader:
         """The entries that follow are of this batch."""
         self.totals = Totals()
         self._batch, self._trace = batch, ""
+        self._company = self._tokens.masked(batch.company_name) if batch.company_name else None
         settled = batch.settlement_day
         valued = settled or batch.effective_day or batch.booking_day
         self._days = (
@@ -179,25 +181,27 @@ class EntryReader:
         else:
             self.other_count += 1
         trace = text[79:94].strip()
-        self._check_order(trace, place)
+        if trace <= self._trace:
+            self._notes.add("trace numbers that do not ascend within their batch", place)
+        self._trace = trace
         name, identification, check, account = _parties(text, batch)
-        card_token = card_truncated = None
+        card_token = card_truncated = original_minor = original_asset = None
         if entry_class == "SHR":
             name, card_token, card_truncated = self._card(text[54:76])
-        expected_addenda = text[78] == "1"
-        if addenda.count or expected_addenda:
-            self._check_addenda(text, entry_class, place)
-            identification = addenda.receiver_id or identification
-            if addenda.count:
-                name = (addenda.receiver_name if self._originator else addenda.originator_name) or name
-                length = addenda.end - offset
-        company = addenda.originator_name or batch.company_name
-        counterparty, other_name = (
-            (name, None) if self._originator else (company, name if name != company else None)
-        )
         masked = self._tokens.masked
+        company, other_name = self._company, name
+        if addenda.count or text[78] == "1":
+            self._check_addenda(text, entry_class, place)
+        if addenda.count:
+            length = addenda.end - offset
+            identification = addenda.receiver_id or identification
+            name = other_name = addenda.receiver_name or name
+            company = masked(addenda.originator_name) if addenda.originator_name else company
+            original_minor, original_asset = self._original(batch, sign)
+        counterparty = company
+        if self._originator:
+            counterparty, other_name = masked(name) if name else None, None
         lines = [line for line in (*batch.text, other_name, *addenda.text) if line]
-        original_minor, original_asset = self._original(batch, sign)
         self._writer.add(
             (
                 self._statement_no,
@@ -215,7 +219,7 @@ class EntryReader:
                 addenda.auth_code,
                 self._other_references(trace, check, batch, transaction),
                 batch.ref,
-                masked(counterparty) if counterparty else None,
+                counterparty,
                 account if self._originator else None,
                 masked_lines(lines, masked)[:_TEXT_LENGTH_MAX] if lines else None,
                 _kind(transaction, batch, status),
@@ -256,11 +260,6 @@ class EntryReader:
             raise refused("amount", f"{place}, amount", expected, f"{amount} in minor units")
         moves_nothing = transaction.moves_nothing or (steps > 0 and amount == 0)
         return sign, "info" if moves_nothing else "booked", steps > 0 or batch.description == "REVERSAL"
-
-    def _check_order(self, trace: str, place: str) -> None:
-        if trace <= self._trace:
-            self._notes.add("trace numbers that do not ascend within their batch", place)
-        self._trace = trace
 
     def _check_addenda(self, text: str, entry_class: str, place: str) -> None:
         """The entry's own word on its addenda; their number is proved by the batch."""
