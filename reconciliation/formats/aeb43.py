@@ -89,7 +89,7 @@ def read(stream: BinaryIO, options: ReadOptions, emit: Emit) -> ParsedDelivery:
         try:
             reader.take(line_no, offset, length, text)
         except RefusedFile as refusal:
-            raise placed(refusal, f"line {line_no}", options) from None
+            raise placed(refusal, f"line {reader.line_no}", options) from None
     return reader.delivery()
 
 
@@ -121,13 +121,13 @@ class _Reader:
         self._concepts: list[str] = []
         self._statements: list[Statement] = []
         self._chain = StatementChain()
-        self._line_no = 0
+        self.line_no = 0  # of the record that is being read
         self._record_count = 0  # since the last record 88
         self._ended = False
 
     def take(self, line_no: int, offset: int, length: int, text: str) -> None:
         """One record."""
-        self._line_no = line_no
+        self.line_no = line_no
         kind = text[:2]
         if kind == "23":
             self._record_count += 1
@@ -176,7 +176,7 @@ class _Reader:
         """Whether a proof holds; raises where it fails and was not waived."""
         if refusal is None:
             return True
-        flags.append(demanded(refusal, f"line {self._line_no}", self._options))
+        flags.append(demanded(refusal, f"line {self.line_no}", self._options))
         return False
 
     def _begin_account(self, text: str) -> None:
@@ -216,7 +216,7 @@ class _Reader:
         self._concepts = []
         self._movement = movement = {
             "statement_no": len(self._statements),
-            "record_no": self._line_no,
+            "record_no": self.line_no,
             "booking_date": short_day_of(text[10:16], "record 22, operation date (11-16)"),
             "value_date": short_day_of(text[16:22], "record 22, value date (17-22)"),
             "amount_minor": amount_minor,

@@ -79,7 +79,7 @@ def read(stream: BinaryIO, options: ReadOptions, emit: Emit) -> ParsedDelivery:
         try:
             reader.take(line_no, offset, length, text)
         except RefusedFile as refusal:
-            raise placed(refusal, f"line {line_no}", options) from None
+            raise placed(refusal, f"line {reader.line_no}", options) from None
     return reader.delivery()
 
 
@@ -117,11 +117,11 @@ class _Reader:
         self._references = ("", "")  # reference zone and entry number of the movement
         self._statements: list[Statement] = []
         self._chain = StatementChain()
-        self._line_no = 0
+        self.line_no = 0  # of the record that is being read
 
     def take(self, line_no: int, offset: int, length: int, text: str) -> None:
         """One record."""
-        self._line_no = line_no
+        self.line_no = line_no
         kind = text[:2]
         if kind == "05":
             self._complement(text, offset + length)
@@ -187,7 +187,7 @@ class _Reader:
         )
         broken = self._chain.break_at(statement.account, asset, statement.opening_minor, place)
         if broken is not None:
-            statement.flags.append(demanded(broken, f"line {self._line_no}", self._options))
+            statement.flags.append(demanded(broken, f"line {self.line_no}", self._options))
 
     def _amount_minor(self, statement: _Statement, text: str, what: str) -> tuple[int, str]:
         """Amount of a record and its currency, which is the statement's."""
@@ -210,7 +210,7 @@ class _Reader:
             place = f"record {kind}, account (22-32)"
             raise refused("conflict", place, f"account {tidy(statement.number_field)}", shown(text[21:32]))
         if text[2:7] != statement.bank_field or text[11:16] != statement.branch_field:
-            self._notes.add("bank or branch differs from that of record 01", f"line {self._line_no}")
+            self._notes.add("bank or branch differs from that of record 01", f"line {self.line_no}")
         return statement
 
     def _begin_movement(self, text: str, offset: int, length: int) -> None:
@@ -221,7 +221,7 @@ class _Reader:
         operation, reject = text[32:34], text[40:42].strip()
         values = {
             "statement_no": len(self._statements),
-            "record_no": self._line_no,
+            "record_no": self.line_no,
             "booking_date": day_month_year(text[34:40], "record 04, booking date (35-40)"),
             "amount_minor": amount_minor,
             "asset": asset,
@@ -246,9 +246,11 @@ class _Reader:
         movement.complement(text, end)
 
     def _end_movement(self) -> None:
-        if self._movement is not None:
-            self._writer.add(**self._movement.line(self._options, *self._references))
-            self._movement = None
+        movement, line_no = self._movement, self.line_no
+        if movement is not None:
+            self.line_no = movement.values["record_no"]  # what is wrong now is wrong there
+            self._writer.add(**movement.line(self._options, *self._references))
+            self._movement, self.line_no = None, line_no
 
     def _end_statement(self, text: str) -> None:
         statement = self._opened(text)
@@ -261,7 +263,7 @@ class _Reader:
         if closed_on < statement.opened_on:
             expected = f"a day on or after {statement.opened_on}"
             wrong = refused("sequence", "record 07, date (35-40)", expected, f"{closed_on}")
-            flags.append(demanded(wrong, f"line {self._line_no}", self._options))
+            flags.append(demanded(wrong, f"line {self.line_no}", self._options))
         balance = {
             "opening_minor": statement.opening_minor,
             "movement_minor": statement.movement_minor,
@@ -269,7 +271,7 @@ class _Reader:
         }
         broken = balance_refusal(place, **balance, asset=asset)
         if broken is not None:
-            flags.append(demanded(broken, f"line {self._line_no}", self._options))
+            flags.append(demanded(broken, f"line {self.line_no}", self._options))
         self._chain.close(statement.account, asset, closing_minor, closed_on)
         self._statements.append(
             Statement(

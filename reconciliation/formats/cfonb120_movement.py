@@ -220,10 +220,12 @@ class Movement:
         values["original_amount_minor"] = -original_minor if amount_minor < 0 else original_minor
         if rate is None:
             return
-        values["fx_rate"] = rate
-        fraction = directed_rate(amount_minor, asset, original_minor, original_asset, rate)
+        values["fx_rate"], decimals = rate
+        original = (original_minor, original_asset)
+        fraction = directed_rate((amount_minor, asset), original, values["fx_rate"], decimals=decimals)
         if fraction is None and fee_minor:
-            fraction = directed_rate(amount_minor + fee_minor, asset, original_minor, original_asset, rate)
+            gross = (amount_minor + fee_minor, asset)
+            fraction = directed_rate(gross, original, values["fx_rate"], decimals=decimals)
             if fraction is not None:
                 values["fee_minor"] = fee_minor
                 values["fees"] = fees_json([("charge", fee_minor, asset, True)])
@@ -242,8 +244,8 @@ def _amount_of(content: str, place: str) -> tuple[str, int]:
     return asset, implied_minor(digits, place, decimals=decimals, exponent=exponent)
 
 
-def _rate_of(content: str) -> str | None:
-    """The rate as plain decimal text: number of decimals, then its digits. None where there is none."""
+def _rate_of(content: str) -> tuple[str, int] | None:
+    """The rate as plain decimal text, and with how many decimals it is stated. None where there is none."""
     decimals, digits = content[18:19], content[19:30].strip()
     if not (decimals.isascii() and decimals.isdecimal() and digits.isascii() and digits.isdecimal()):
         return None
@@ -251,7 +253,7 @@ def _rate_of(content: str) -> str | None:
     padded = digits.rjust(places + 1, "0")
     whole, fraction = padded[: len(padded) - places].lstrip("0") or "0", padded[len(padded) - places :]
     text = f"{whole}.{fraction}".rstrip("0").rstrip(".") if places else whole
-    return None if text == "0" else text
+    return None if text == "0" else (text, places)
 
 
 def _bic_of(content: str) -> str | None:

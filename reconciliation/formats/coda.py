@@ -75,7 +75,7 @@ def read(stream: BinaryIO, options: ReadOptions, emit: Emit) -> ParsedDelivery:
         try:
             reader.take(line_no, offset, length, text)
         except RefusedFile as refusal:
-            raise placed(refusal, f"line {line_no}", options) from None
+            raise placed(refusal, f"line {reader.line_no}", options) from None
     return reader.delivery()
 
 
@@ -93,12 +93,12 @@ class _Reader:
         self._chain = StatementChain()
         self._file_reference: str | None = None
         self._message_count = 0
-        self._line_no = 0
+        self.line_no = 0  # of the record that is being read
         self._more_expected = False
 
     def take(self, line_no: int, offset: int, length: int, text: str) -> None:
         """One record."""
-        self._line_no = line_no
+        self.line_no = line_no
         kind = text[0]
         if kind == "2":
             if text[1] == "1":
@@ -131,7 +131,7 @@ class _Reader:
             raise refused("not_this_format", "the end of the file", "records 0 to 9", "none", _FETCH_AGAIN)
         if self._more_expected:
             self._notes.add(
-                "the last trailer announces another statement, which is not here", f"line {self._line_no}"
+                "the last trailer announces another statement, which is not here", f"line {self.line_no}"
             )
         self._writer.flush()
         return ParsedDelivery(
@@ -159,10 +159,10 @@ class _Reader:
             )
         self._created_on = day_month_year(text[5:11], "record 0, creation date (6-11)")
         if text[16] == "D":
-            self._notes.add("marked as a duplicate by the bank", f"line {self._line_no}")
+            self._notes.add("marked as a duplicate by the bank", f"line {self.line_no}")
         if text[83:88].strip(" 0"):
             what = f"a separate application ({tidy(text[83:88])}), not the account's ordinary file"
-            self._notes.add(self._options.card_tokens.masked(what), f"line {self._line_no}")
+            self._notes.add(self._options.card_tokens.masked(what), f"line {self.line_no}")
         if self._file_reference is None:
             parts = (self._created_on.isoformat(), tidy(text[11:14]), tidy(text[24:34]))
             self._file_reference = self._options.card_tokens.masked("/".join(part for part in parts if part))
@@ -208,7 +208,7 @@ class _Reader:
         statement = self._opened("record 2.1")
         statement.record_count += 1
         amount_minor = signed_minor(text[31:47], statement.asset, "record 2.1, amount (32-47)")
-        movement = Movement(text, amount_minor, self._line_no, offset, length)
+        movement = Movement(text, amount_minor, self.line_no, offset, length)
         group = self._group
         same = group is not None and group.head.first[2:6] == text[2:6]
         # details go on at 0000 after 9999, like movements
@@ -270,9 +270,11 @@ class _Reader:
         group.current.end = end
 
     def _end_group(self, statement: OpenStatement) -> None:
-        if self._group is not None:
-            self._write(statement, self._group.lines())
-            self._group = None
+        group, line_no = self._group, self.line_no
+        if group is not None:
+            self.line_no = group.head.line_no  # what is wrong now is wrong there
+            self._write(statement, group.lines())
+            self._group, self.line_no = None, line_no
 
     def _write(self, statement: OpenStatement, lines: list[dict[str, Any]]) -> None:
         for line in lines:
@@ -303,7 +305,7 @@ class _Reader:
         self._message_count += 1
         if message and self._message_count <= _MESSAGES_MAX:
             what = f"the bank writes: {self._options.card_tokens.masked(message)}"
-            self._notes.add(what, f"line {self._line_no}")
+            self._notes.add(what, f"line {self.line_no}")
 
     def _end_file(self, text: str) -> None:
         statement = self._statement
@@ -327,5 +329,5 @@ class _Reader:
         """Whether a proof holds; raises where it fails and was not waived."""
         if refusal is None:
             return True
-        statement.flags.append(demanded(refusal, f"line {self._line_no}", self._options))
+        statement.flags.append(demanded(refusal, f"line {self.line_no}", self._options))
         return False

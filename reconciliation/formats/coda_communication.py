@@ -104,7 +104,7 @@ class Said:
         if rate_text is None:
             return
         values["fx_rate"] = rate_text
-        fraction = directed_rate(account_minor, self.asset, original_minor, asset, rate_text)
+        fraction = directed_rate((account_minor, self.asset), (original_minor, asset), rate_text, decimals=8)
         if fraction is not None:
             values["fx_numerator"], values["fx_denominator"] = fraction
 

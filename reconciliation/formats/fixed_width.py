@@ -162,27 +162,28 @@ def _day_month_year(text: str) -> date | None:
 
 
 def directed_rate(
-    amount_minor: int, asset: str, original_minor: int, original_asset: str, rate: str
+    amount: tuple[int, str], original: tuple[int, str], rate: str, *, decimals: int
 ) -> tuple[int, int] | None:
     """The rate as amount = original x numerator / denominator, whichever way round makes both amounts meet.
 
     None where neither way does, or both do: then the direction is not certain. The tolerance is one minor unit of
-    each side, and half of the last decimal of the rate.
+    each side, and half of the last of the decimals that the rate was stated with.
 
-    >>> directed_rate(1000, "EUR", 1100, "USD", "1.1")
+    >>> directed_rate((1000, "EUR"), (1100, "USD"), "1.1", decimals=4)
     (10, 11)
     """
     fraction = exact_rate(rate)
-    if fraction is None or not amount_minor or not original_minor:
+    if fraction is None or not amount[0] or not original[0]:
         return None
     # both sides in units of 10**-4, the smallest minor unit there is
-    step, original_step = 10 ** (4 - exponent_of(asset)), 10 ** (4 - exponent_of(original_asset))
-    amount, original = abs(amount_minor) * step, abs(original_minor) * original_step
+    steps = 10 ** (4 - exponent_of(amount[1])), 10 ** (4 - exponent_of(original[1]))
+    here, there = abs(amount[0]) * steps[0], abs(original[0]) * steps[1]
+    rate_units = 2 * (fraction[0] * 10**decimals // fraction[1])
     ways = [
         (top, bottom)
         for top, bottom in {fraction, fraction[::-1]}
-        if abs(amount * bottom - original * top)
-        <= step * bottom + original_step * top + original * top // fraction[0]
+        if abs(here * bottom - there * top)
+        <= steps[0] * bottom + steps[1] * top + there * top // max(rate_units, 1)
     ]
     if len(ways) != 1:
         return None
