@@ -99,7 +99,7 @@ def test_waived_and_completed_files_agree_with_the_consensus(expected: dict[Path
 
 
 def package_figures(text: str, *, check_integrity: bool) -> tuple[str, str] | None:
-    """Count and signed sum of transactions by the package; None where it refuses the file, in its own words or in those of int() and list."""
+    """Count and signed sum of transactions by the package; None where it cannot read the file."""
     try:
         parsed = bai2_package.parse_from_string(text, check_integrity=check_integrity)
     except (IntegrityException, NotSupportedYetException, ParsingException, ValueError, LookupError):
