@@ -5,7 +5,7 @@ Issued by SWIFT (Standards MT, category 9). Public documents followed: the field
 :28C: number, its pages joined. Law: opening balance + entries = closing balance, page by page and unbroken. It tells no
 batch apart: MT940 has none. ``native_id`` stays empty, because a bank's reference may come again.
 
-Setting ``dialect`` forces a dialect of :86: by name.
+Settings: ``dialect`` and ``encoding``, see ``mt_reader``.
 
 >>> import io
 >>> from reconciliation.formats.card_numbers import KeyedCardTokens

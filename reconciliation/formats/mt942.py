@@ -5,7 +5,7 @@ Issued by SWIFT (Standards MT, category 9). Public documents followed: the field
 of :90D: and :90C: where these are stated; a report without them must have its end mark. Entries marked EC and ED are
 expected, not booked. There are no balances.
 
-Setting ``dialect`` forces a dialect of :86: by name.
+Settings: ``dialect`` and ``encoding``, see ``mt_reader``.
 
 >>> import io
 >>> from reconciliation.formats.card_numbers import KeyedCardTokens

@@ -4,7 +4,7 @@ Issued by SWIFT (Standards MT, category 9). Public documents followed: the field
 2006 and 2015. One line for each :61:, one statement for each :28C: number, its pages joined. Law: opening balance +
 entries = closing balance, page by page and unbroken. An :86: that a bank sends all the same is read.
 
-Setting ``dialect`` forces a dialect of :86: by name.
+Settings: ``dialect`` and ``encoding``, see ``mt_reader``.
 
 >>> import io
 >>> from reconciliation.formats.card_numbers import KeyedCardTokens

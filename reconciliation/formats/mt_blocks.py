@@ -62,9 +62,15 @@ def blocks(stream: BinaryIO, *, bytes_max: int, field_length_max: int) -> tuple[
     return plain[:start].decode("latin-1"), rest.blocks(skipped + start + 1, plain[start + 1 :])
 
 
-def decoded_field(field: str, place: str) -> str:
-    """The text of a field: UTF-8, else Windows-1252. Code ``structure``."""
-    return field if field.isascii() else decoded(field.encode("latin-1"), place)
+def decoded_field(field: str, place: str, encoding: str | None = None) -> str:
+    """The text of a field: in the encoding that the source names; else UTF-8, else Windows-1252. Code ``structure``."""
+    if encoding is None:
+        return decoded(field.encode("latin-1"), place)
+    try:
+        return field.encode("latin-1").decode(encoding)
+    except UnicodeDecodeError as error:
+        found = f"byte 0x{error.object[error.start]:02x} at {error.start + 1}"
+        raise refused("structure", place, encoding, found, _DAMAGED) from None
 
 
 class _Rest:

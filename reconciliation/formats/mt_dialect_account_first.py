@@ -18,7 +18,9 @@ _LABELLED: Final = re.compile(r"(?:\A|\n)REK: ?([A-Z0-9]{5,34})/NAAM: ?([^\n]*)"
 
 def recognises(text: str) -> bool:
     """An IBAN first, or Knab's two labels."""
-    return ("/NAAM: " in text and _LABELLED.search(text) is not None) or _FIRST.match(text) is not None
+    if text[2:4].isdecimal() and _FIRST.match(text) is not None:
+        return True
+    return "/NAAM: " in text and _LABELLED.search(text) is not None
 
 
 def fields(text: str) -> dict[str, str]:

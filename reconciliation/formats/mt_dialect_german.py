@@ -17,6 +17,7 @@ NAME: Final = "german"
 
 _SEPARATORS: Final = "?><"
 _REMITTANCE: Final = frozenset(f"{tens}{ones}" for tens in "26" for ones in range(10))
+_CODES: Final = frozenset(f"{number:02d}" for number in range(100))
 _RETURNS: Final = frozenset({"108", "109", "159"})  # returned direct debits and transfers: 34 says why
 
 
@@ -30,21 +31,11 @@ def recognises(text: str) -> bool:
 def fields(text: str) -> dict[str, str]:
     """What the sub-fields say. A separator that no sub-field number follows belongs to the text."""
     body = text.replace("\n", "")
-    separator = body[3]
-    slots: dict[str, str] = {}
-    remittance, last = "", ""
-    for part in body[4:].split(separator):
-        code = part[:2]
-        if code in _REMITTANCE:
-            remittance += part[2:]
-            last = code
-        elif code.isdecimal() and len(code) == 2:
-            slots[code] = slots.get(code, "") + part[2:]
-            last = code
-        elif last in _REMITTANCE:
-            remittance += separator + part
-        elif last:
-            slots[last] += separator + part
+    parts = body[4:].split(body[3])
+    slots = {part[:2]: part[2:] for part in parts}
+    if len(slots) != len(parts) or not slots.keys() <= _CODES:
+        slots = _slots_one_by_one(parts, body[3])
+    remittance = "".join([value for code, value in slots.items() if code in _REMITTANCE])
     found = keyword_fields(remittance)
     found["business_code"] = body[:3]
     booking_text = slots.get("00")
@@ -63,3 +54,17 @@ def fields(text: str) -> dict[str, str]:
     if body[:3] in _RETURNS and slots.get("34"):
         found["return_reason"] = slots["34"]
     return found
+
+
+def _slots_one_by_one(parts: list[str], separator: str) -> dict[str, str]:
+    """Sub-fields that come more than once, and separators inside a text, are put together."""
+    slots: dict[str, str] = {}
+    last = ""
+    for part in parts:
+        code = part[:2]
+        if code in _CODES:
+            slots[code] = slots.get(code, "") + part[2:]
+            last = code
+        elif last:
+            slots[last] += separator + part
+    return slots

@@ -9,7 +9,6 @@ counts only with one on both sides. Full lines wrap inside words; short ones end
 """
 
 import re
-from itertools import pairwise
 from typing import Final
 
 NAME: Final = "slash"
@@ -21,6 +20,8 @@ _WORDS: Final = (
 _WORD: Final = re.compile(rf"/({_WORDS})/")
 _START: Final = re.compile(rf"\s*(?:/|(?:{_WORDS})/)")
 _FULL_LINE: Final = 60  # of 65 characters, less what a transport may have stripped
+_TYPES: Final = frozenset({"TRTP", "RTYP"})
+_PARTIES: Final = frozenset({"CNTP", "ACCW", "ORDP", "BENM"})
 _KEYS: Final = {
     "IBAN": "account",
     "ACNO": "account",
@@ -43,7 +44,7 @@ _KEYS: Final = {
 
 def recognises(text: str) -> bool:
     """A slash first, or a code word and a slash."""
-    return _START.match(text) is not None
+    return "/" in text[:8] and _START.match(text) is not None
 
 
 def fields(text: str) -> dict[str, str]:
@@ -55,19 +56,19 @@ def fields(text: str) -> dict[str, str]:
     if len(parts) == 1:
         return {"text": body}
     found: dict[str, str] = {}
-    texts = [parts[0].strip("/ ")]
-    for word, value in zip(parts[1::2], parts[2::2], strict=True):
-        name = _KEYS.get(word)
+    texts = [parts[0].strip("/ ")] if parts[0] else []
+    for word, written in zip(parts[1::2], parts[2::2], strict=True):
+        name, value = _KEYS.get(word), written.strip("/ ")
         if name is not None:
-            if value.strip("/ "):
-                found.setdefault(name, value)
+            if value and name not in found:
+                found[name] = value
         elif word == "REMI":
             texts.insert(0, _remittance(value, found))
-        elif word in {"TRTP", "RTYP"}:
-            texts.append(value.strip("/ "))
-        elif word in {"CNTP", "ACCW", "ORDP", "BENM"}:
+        elif word in _TYPES:
+            texts.append(value)
+        elif word in _PARTIES:
             _party(word, value, found)
-    words = "\n".join(dict.fromkeys(part for part in texts if part))
+    words = "\n".join([part for part in texts if part])
     if words:
         found["text"] = words
     return found
@@ -75,26 +76,24 @@ def fields(text: str) -> dict[str, str]:
 
 def _joined(text: str) -> str:
     """Lines as one: a full line goes on in the next without a space."""
-    lines = [line for line in text.split("\n") if line.strip()]
-    joined = lines[0].lstrip() if lines else ""
-    for line, following in pairwise(lines):
-        if following.lstrip().startswith("/"):
-            joined += following.lstrip()
-        elif len(line) >= _FULL_LINE or following.startswith(" "):
-            joined += following
-        else:
-            joined += " " + following
+    lines = text.split("\n")
+    joined = lines[0].lstrip()
+    is_full = len(lines[0]) >= _FULL_LINE
+    for line in lines[1:]:
+        if line:
+            joined += line if is_full or line[0] in "/ " else " " + line
+            is_full = len(line) >= _FULL_LINE
     return joined
 
 
 def _remittance(value: str, found: dict[str, str]) -> str:
     """Text of REMI; a structured reference is told apart (ING: ``STRD/CUR/9876``)."""
     if value.startswith("USTD//"):
-        value = value[6:]
-    elif value.startswith("STRD/"):
+        return value[6:]
+    if value.startswith("STRD/"):
         issuer, _, reference = value[5:].partition("/")
         found.setdefault("creditor_reference", reference.strip("/ ") or issuer)
-    return value.strip("/ ")
+    return value
 
 
 def _party(word: str, value: str, found: dict[str, str]) -> None:

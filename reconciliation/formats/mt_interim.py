@@ -5,13 +5,14 @@ standard leaves that open. A floor limit (:34F:) above zero leaves entries out o
 by as many entries as the count says, each below the limit; that is noted. Anything else is a ``control_total`` refusal.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Final
 
 from ledger_core.money import exponent_of, format_minor
 from reconciliation.formats.canonical import ReadOptions
 from reconciliation.formats.mt_balances import Sums
+from reconciliation.formats.mt_entry import MARKS
 from reconciliation.formats.notes import Notes
 from reconciliation.formats.values import difference_in_words, refused
 
@@ -20,24 +21,24 @@ _EPOCH: Final = date(1970, 1, 1)
 _SIDES: Final = {"D": -1, "C": 1}
 
 
-@dataclass(slots=True)
-class SideTotals:
-    """Entries of one direction: booked and expected; sums are positive."""
-
-    booked_count: int = 0
-    booked_minor: int = 0
-    expected_count: int = 0
-    expected_minor: int = 0
-
-
-@dataclass(slots=True)
 class MessageTotals:
-    """What the entries of one message come to, by direction."""
+    """What the entries of one message come to: ``by_mark`` has, by the mark of :61:, their number and signed sum."""
 
-    debit: SideTotals = field(default_factory=SideTotals)
-    credit: SideTotals = field(default_factory=SideTotals)
-    first_day: int | None = None  # booking days since 1970, of all entries
-    last_day: int | None = None
+    __slots__ = ("by_mark", "first_day", "last_day")
+
+    def __init__(self) -> None:
+        self.by_mark: dict[str, list[int]] = {mark: [0, 0] for mark in MARKS}
+        self.first_day: int | None = None  # booking days since 1970, of all entries
+        self.last_day: int | None = None
+
+    def see_day(self, day: int) -> None:
+        """A booking day of an entry."""
+        if self.first_day is None or self.last_day is None:
+            self.first_day = self.last_day = day
+        elif day < self.first_day:
+            self.first_day = day
+        elif day > self.last_day:
+            self.last_day = day
 
     def days(self) -> tuple[date, date] | None:
         """First and last booking date; None without entries."""
@@ -45,9 +46,24 @@ class MessageTotals:
             return None
         return _EPOCH + timedelta(self.first_day), _EPOCH + timedelta(self.last_day)
 
-    def side(self, side: str) -> SideTotals:
-        """The totals of ``D`` or ``C``."""
-        return self.debit if side == "D" else self.credit
+    def booked(self) -> tuple[int, int]:
+        """Number and signed sum of the booked entries."""
+        return self._of(lambda mark: MARKS[mark][1] == "booked")
+
+    def expected_count(self) -> int:
+        """Number of the entries that are not booked."""
+        return self._of(lambda mark: MARKS[mark][1] != "booked")[0]
+
+    def side(self, side: str) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Number and sum (positive) of the entries of ``D`` or ``C``: of the booked ones, and of all."""
+        sign = _SIDES[side]
+        booked = self._of(lambda mark: MARKS[mark][:2] == (sign, "booked"))
+        whole = self._of(lambda mark: MARKS[mark][0] == sign)
+        return (booked[0], sign * booked[1]), (whole[0], sign * whole[1])
+
+    def _of(self, is_one: Callable[[str], bool]) -> tuple[int, int]:
+        found = [totals for mark, totals in self.by_mark.items() if is_one(mark)]
+        return sum(count for count, _ in found), sum(minor for _, minor in found)
 
 
 def prove_sums(
@@ -61,9 +77,7 @@ def prove_sums(
     notes: Notes,
 ) -> tuple[str | None, str | None]:
     """The proof in words, or the flag of a proof that failed and was waived."""
-    found = totals.side(side)
-    without = (found.booked_count, found.booked_minor)
-    whole = (found.booked_count + found.expected_count, found.booked_minor + found.expected_minor)
+    without, whole = totals.side(side)
     exponent = exponent_of(stated.asset)
     for count, sum_minor in (without, whole):
         if sum_minor == stated.amount_minor and stated.count in {None, count}:

@@ -51,13 +51,10 @@ COLUMNS: Final = (
 EntryParts = tuple[int, str, str | None, str, str]
 """Signed amount, asset, type, references and supplementary details of a :61:."""
 
-Texts = tuple[str | None, str | None, str | None, str | None, str | None, str | None]
-"""Text, name, account, end-to-end reference, bank's reference and other references."""
-
 _TEXT_LENGTH_MAX: Final = 4_000
 _REFERENCE_LENGTH: Final = 16
 _MARKS: Final = frozenset(
-    {"", "NONREF", "NOREF", "EREF", "KREF", "MREF", "PREF", "MARF", "IREF", "CREF", "N"}
+    {"", "NONREF", "NOREF", "EREF", "KREF", "MREF", "PREF", "MARF", "IREF", "CREF", "N", "NOTPROVIDED"}
 )
 _IBAN: Final = re.compile(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}", re.ASCII)
 _IBAN_SHORT: Final = re.compile(
@@ -68,7 +65,8 @@ _EXCHANGE_KEYS: Final = frozenset({"original_amount", "charges", "exchange_rate"
 _CODE_WORDS: Final = re.compile(r"/(OCMT|CHGS|EXCH|TRCD)/([^/]*)/?")
 _CODE_WORD_KEYS: Final = {"OCMT": "original_amount", "CHGS": "charges", "EXCH": "exchange_rate"}
 _NO_EXCHANGE: Final[Exchange] = (0, None, None, None, None, None, None)
-_BETWEEN: Final = "\x1f"  # parts the fields that are masked in one go; in no text, and no part of a number
+_BETWEEN: Final = "\x1f"  # no part of a number
+_NO_DETAILS: Final = (None, None, None, None, None)  # other references, name, account, bank, text
 _KINDS_MAX: Final = 4_096
 
 
@@ -80,22 +78,19 @@ class Lines:
         self._dialect = dialect
         self._kinds: dict[tuple[str | None, bool, bool], str] = {}
 
-    def row(
-        self, head: tuple[object, ...], parts: EntryParts, narrative: str, tail: tuple[object, ...]
-    ) -> tuple[object, ...]:
-        """The line of an entry. Code ``sensitive_data``.
-
-        ``head`` has statement, record, status, booking and value date; ``tail`` reversal, byte offset and length.
-        """
+    def fields(self, parts: EntryParts, narrative: str) -> tuple[object, ...]:
+        """The line of an entry from its fees to its reason, in the order of ``COLUMNS``. Code ``sensitive_data``."""
         amount_minor, asset, type_code, references, supplementary = parts
         details = narrative_fields(narrative, self._dialect) if narrative else {}
-        take = details.get
         owner, _, bank = references.partition("//")
         if supplementary or len(owner) > _REFERENCE_LENGTH or len(bank) > _REFERENCE_LENGTH:
             owner, bank = _further(references, supplementary, details)
-        else:
-            owner, bank = owner.strip(), bank.strip()
-        end_to_end = _end_to_end(owner, type_code, details)
+        owner, bank = owner.strip(), bank.strip()
+        take = details.get
+        end_to_end = take("end_to_end")
+        if owner != end_to_end or owner in _MARKS:
+            end_to_end = _end_to_end(owner, type_code, details)
+        servicer = None if bank in _MARKS else bank
         others = None
         if not OTHER_REFERENCES.isdisjoint(details):
             named = OTHER_REFERENCES & details.keys()
@@ -103,12 +98,28 @@ class Lines:
         code, reason = take("business_code"), take("return_reason")
         if code is not None:
             type_code = f"{type_code}+{code}" if type_code else code
-        masked = self._all_masked((take("text"), take("name"), take("account"), end_to_end, bank, others))
-        text, name, account, end_to_end, servicer, others = masked
+        if not details:
+            return self._bare((end_to_end, servicer, type_code), amount_minor > 0)
+        text, name, account, bic = take("text"), take("name"), take("account"), take("bic")
+        if account is not None:
+            account = account.replace(" ", "").strip("/") or None
+        number = None if account is None or _IBAN.fullmatch(account) is not None else account
+        # one look at all fields that may hold a card number; an IBAN is none, and keeps its digits
+        joined = _BETWEEN.join(
+            [field for field in (text, name, number, end_to_end, servicer, others) if field]
+        )
+        masked = self._masked
+        if masked(joined) != joined:
+            text, name, end_to_end = (
+                masked(text or "") or None,
+                masked(name or ""),
+                masked(end_to_end or "") or None,
+            )
+            servicer, others = masked(servicer or "") or None, masked(others or "") or None
+            account = masked(number) if number else account
+        if text is not None and len(text) > _TEXT_LENGTH_MAX:
+            text = text[:_TEXT_LENGTH_MAX]
         return (
-            *head,
-            amount_minor,
-            asset,
             *(
                 _NO_EXCHANGE
                 if _EXCHANGE_KEYS.isdisjoint(details)
@@ -116,36 +127,26 @@ class Lines:
             ),
             end_to_end,
             take("uetr"),
-            None if servicer in _MARKS else servicer,
+            servicer,
             others,
-            name,
+            name.strip(" /") or None if name else None,
             account,
-            _bic(take("bic")),
+            _bic(bic) if bic else None,
             text,
             self._kind(type_code, reason is not None, amount_minor > 0),
             type_code,
             reason,
-            *tail,
         )
 
-    def _all_masked(self, fields: Texts) -> Texts:
-        """All fields that may hold a card number, masked; an IBAN is none, and keeps its digits."""
-        text, name, account, end_to_end, bank, others = fields
-        if account is not None:
-            account = account.replace(" ", "").strip("/") or None
-        masked_account = None if account is None or _IBAN.fullmatch(account) is not None else account
-        sent = (text, name, masked_account, end_to_end, bank, others)
-        joined = _BETWEEN.join([field or "" for field in sent])
-        masked = self._masked(joined)
-        if masked != joined:
-            parts = masked.split(_BETWEEN)
-            if len(parts) != len(sent):  # the file itself has the separator
-                parts = [self._masked(field or "") for field in sent]
-            text, name, masked_account, end_to_end, bank, others = [part or None for part in parts]
-            account = masked_account or account
-        if text is not None and len(text) > _TEXT_LENGTH_MAX:
-            text = text[:_TEXT_LENGTH_MAX]
-        return text, name.strip(" /") or None if name else None, account, end_to_end, bank, others
+    def _bare(self, given: tuple[str | None, str | None, str | None], raises: bool) -> tuple[object, ...]:
+        """The same of an entry without :86:, in short."""
+        end_to_end, servicer, type_code = given
+        masked = self._masked
+        joined = f"{end_to_end}{_BETWEEN}{servicer}"
+        if masked(joined) != joined:
+            end_to_end, servicer = masked(end_to_end or "") or None, masked(servicer or "") or None
+        kind = self._kind(type_code, False, raises)
+        return (*_NO_EXCHANGE, end_to_end, None, servicer, *_NO_DETAILS, kind, type_code, None)
 
     def _kind(self, type_code: str | None, is_return: bool, raises: bool) -> str:
         key = (type_code, is_return, raises)
@@ -159,12 +160,12 @@ class Lines:
 
 def _end_to_end(owner: str, type_code: str | None, details: dict[str, str]) -> str | None:
     """The end-to-end reference; an owner's reference that is something else goes to its own place in ``details``."""
-    end_to_end = reference(details.get("end_to_end"))
-    mark = owner.rstrip("+")
+    end_to_end = reference(details["end_to_end"]) if "end_to_end" in details else None
+    mark = owner[:-1] if owner[-1:] == "+" else owner
     if mark in _MARKS or owner == end_to_end:
         return end_to_end
     account = details.get("account")
-    if account == owner or _IBAN_SHORT.fullmatch(owner) is not None:
+    if account == owner or (owner[2:4].isdecimal() and _IBAN_SHORT.fullmatch(owner) is not None):
         details.setdefault("account", owner)
     elif type_code == "NCHK":
         details.setdefault("check", owner)
@@ -198,9 +199,7 @@ def _further(references: str, supplementary: str, details: dict[str, str]) -> tu
     return owner, bank
 
 
-def _bic(text: str | None) -> str | None:
+def _bic(text: str) -> str | None:
     """A BIC, where the bank's field holds one; national bank codes have no column."""
-    if text is None:
-        return None
     bic = text.strip(" /")
     return bic if _BIC.fullmatch(bic) is not None else None

@@ -22,14 +22,15 @@ _OTHER_FORMAT: Final = "Register the file under its own format."
 _END_MARK: Final = re.compile(
     r"\n[ \t]*(?:-\}|-'|-[\x00-\x09\x0b-\x20\x7f-\xff]*(?=\n|\Z)|[-\x7f-\xff]*XXX[ \t]*(?=\n|\Z))"
 )
+_MESSAGES_MAX: Final = 100_000  # their statements are kept in memory
 _TYPE: Final = re.compile(r"\{2:[IO](\d{3})", re.ASCII)
 _WORDS: Final = re.compile(r"[A-Za-z]{4,}.*[A-Za-z]{4,}")
 _REPEATS: Final = ("{PDE:", "{PDM:")
 _SILENT: Final = frozenset({"", "12", "13", "20", "21", "86", "NS", "940", "942", "950"})
 _ING: Final = (
-    re.compile(r"D([0-9]{6})C([0-9]{6})D([0-9]{1,15}),([0-9]{0,4})C([0-9]{1,15}),([0-9]{0,4})", re.ASCII),
+    re.compile(r"D([0-9]{6})C([0-9]{6})D([0-9]{1,13}),([0-9]{0,4})C([0-9]{1,13}),([0-9]{0,4})", re.ASCII),
     re.compile(
-        r"/SUM/([0-9]{1,6})/([0-9]{1,6})/([0-9]{1,15}),([0-9]{0,4})/([0-9]{1,15}),([0-9]{0,4})/", re.ASCII
+        r"/SUM/([0-9]{1,6})/([0-9]{1,6})/([0-9]{1,13}),([0-9]{0,4})/([0-9]{1,13}),([0-9]{0,4})/", re.ASCII
     ),
 )
 
@@ -99,20 +100,19 @@ class Heads:
         self._message = message
         self._sheet: Sheet | None = None
         self._asset: str | None = None
+        self.asset: str | None = None  # of entries, while they may stand
         self.exponent = 0
         self.statement_no = 0
         self.is_closed = False
         self._time: str | None = None
         self._floors: dict[str, int] = {}
         self._sums: dict[str, Sums] = {}
-        self._totals = MessageTotals()
-        self._movement_minor = 0
-        self._line_count = 0
+        self.totals = MessageTotals()
 
     @property
     def in_entries(self) -> bool:
         """Whether entries may come."""
-        return self.message_no > 0 and self._asset is not None and not self.is_closed
+        return self.asset is not None
 
     @property
     def may_end(self) -> bool:
@@ -122,37 +122,20 @@ class Heads:
     def begin(self, value: str, position: int) -> None:
         """A message: its :20:."""
         self.message_no += 1
+        if self.message_no > _MESSAGES_MAX:
+            raise refused(
+                "limit", f"byte {position}, :20:", f"at most {_MESSAGES_MAX} messages", "more", _DAMAGED
+            )
         place = f"message {self.message_no}, byte {position}"
         self._begin(Message(place, reference=value.partition("\n")[0].strip()[:35] or None))
         if self._type == "942":
             self.statement_no = len(self.pages.statements)
 
-    def asset_for_entries(self, place: str) -> str:
-        """The currency of the entries. Code ``structure`` where none may stand."""
-        if self._asset is None or self.is_closed:
-            opening = ":34F:" if self._type == "942" else ":60F: or :60M:"
-            found = "an entry after the closing balance" if self.is_closed else "an entry before it"
-            raise refused("structure", f"{place}, :61:", f"entries between {opening} and the end", found)
-        return self._asset
-
-    def count(self, amount_minor: int, sign: int, is_booked: bool, booking_day: int) -> None:
-        """Add an entry to the sums."""
-        totals = self._totals
-        side = totals.debit if sign < 0 else totals.credit
-        if is_booked:
-            self._movement_minor += amount_minor
-            self._line_count += 1
-            side.booked_count += 1
-            side.booked_minor += sign * amount_minor
-        else:
-            side.expected_count += 1
-            side.expected_minor += sign * amount_minor
-        if totals.first_day is None or totals.last_day is None:
-            totals.first_day = totals.last_day = booking_day
-        elif booking_day < totals.first_day:
-            totals.first_day = booking_day
-        elif booking_day > totals.last_day:
-            totals.last_day = booking_day
+    def no_entries_here(self, place: str) -> Exception:
+        """The refusal of an entry where none may stand."""
+        opening = ":34F:" if self._type == "942" else ":60F: or :60M:"
+        found = "an entry after the closing balance" if self.is_closed else "an entry before it"
+        return refused("structure", f"{place}, :61:", f"entries between {opening} and the end", found)
 
     def field(self, tag: str, value: str, position: int) -> None:
         """A field that is no part of an entry."""
@@ -191,7 +174,7 @@ class Heads:
             if not self._sums and not is_ended:
                 raise refused("truncated", place, ":90D: and :90C:, or the end mark", "neither", _DAMAGED)
         elif not self.is_closed:
-            found = f"nothing after {self._line_count} entries"
+            found = f"nothing after {self.totals.booked()[0]} entries"
             raise refused("truncated", place, ":62F: or :62M:, the closing balance", found, _DAMAGED)
         if is_wrapped and not is_ended:
             raise refused("truncated", place, "-}, which closes {4:", "none", _DAMAGED)
@@ -223,10 +206,9 @@ class Heads:
         if self._sheet is None or self.is_closed:
             found = "a second one" if self.is_closed else "no opening balance before it"
             raise refused("structure", place, "a closing balance after the opening one", found)
-        totals = self._totals
-        pending = totals.debit.expected_count + totals.credit.expected_count
-        sums = PageSums(self._movement_minor, self._line_count, pending)
-        self.is_closed = True
+        count, movement_minor = self.totals.booked()
+        sums = PageSums(movement_minor, count, self.totals.expected_count())
+        self.is_closed, self.asset = True, None
         self.pages.close(self._sheet, balance_of(value, place, is_final=tag == "62F"), sums, place)
 
     def _availability(self, value: str, place: str) -> None:
@@ -257,7 +239,7 @@ class Heads:
         self._sums[tag[2]] = sums
 
     def _take_asset(self, asset: str) -> None:
-        self._asset = asset
+        self._asset = self.asset = asset
         self.exponent = exponent_of(asset)
 
     def _prove_sums(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -266,15 +248,15 @@ class Heads:
             place = f"message {self.message_no}, :90{side}:"
             floor_minor = self._floors.get(side, 0)
             proof, flag = prove_sums(
-                side, stated, self._totals, floor_minor, place, options=self._options, notes=self._notes
+                side, stated, self.totals, floor_minor, place, options=self._options, notes=self._notes
             )
             proofs += [proof] if proof else []
             flags += [flag] if flag else []
         return tuple(proofs), tuple(flags)
 
     def _tell_interim(self, proofs: tuple[str, ...], flags: tuple[str, ...]) -> None:
-        message, totals = self._message, self._totals
-        days = totals.days()
+        message, days = self._message, self.totals.days()
+        count, movement_minor = self.totals.booked()
         time = self._time
         if time is not None:
             to_date = short_day_of(time[:6], f"{message.place}, :13D:")
@@ -295,11 +277,11 @@ class Heads:
                 to_date=to_date,
                 opening_minor=None,
                 closing_minor=None,
-                movement_minor=self._movement_minor,
-                line_count=self._line_count,
+                movement_minor=movement_minor,
+                line_count=count,
                 proofs=proofs,
                 flags=flags,
-                pending_count=totals.debit.expected_count + totals.credit.expected_count,
+                pending_count=self.totals.expected_count(),
                 interim=True,
             )
         )
@@ -315,14 +297,8 @@ class Heads:
             return
         debit_minor = plain_minor(amounts[0], amounts[1], exponent, "")
         credit_minor = plain_minor(amounts[2], amounts[3], exponent, "")
-        totals = self._totals
-        found_sums = (
-            totals.debit.booked_count,
-            totals.credit.booked_count,
-            totals.debit.booked_minor,
-            totals.credit.booked_minor,
-        )
-        if found_sums == (int(debit_count), int(credit_count), debit_minor, credit_minor):
+        stated = ((int(debit_count), debit_minor), (int(credit_count), credit_minor))
+        if stated == (self.totals.side("D")[0], self.totals.side("C")[0]):
             self.pages.amend(("the bank's own counts and sums of debits and credits agree",), ())
         else:
             self._notes.add(

@@ -3,7 +3,8 @@
 Law: a message is whole or the file is refused: MT940 and MT950 end with a closing balance, MT942 with its sums or its
 end mark, and whatever was opened with ``{4:`` is closed with ``-}``. What a bank sends around messages says nothing.
 
-Settings: ``dialect`` forces a dialect of :86: by name (see ``mt_dialects``).
+Settings: ``dialect`` forces a dialect of :86: by name (see ``mt_dialects``); ``encoding`` names that of the texts, if it
+is neither UTF-8 nor Windows-1252 (old Hungarian and Polish programs write ibm852 or windows-1250).
 
 A line inside an :86: may look like a field (``:26:37 Fo``, a time that wrapped). So between entries only fields that
 may stand there are fields, and :20: only if the head of a message follows.
@@ -18,13 +19,24 @@ from reconciliation.errors import RefusedFile, SourcesError
 from reconciliation.formats.canonical import Emit, ParsedDelivery, ReadOptions, RowWriter
 from reconciliation.formats.mt_blocks import blocks, decoded_field, first_field, normalised
 from reconciliation.formats.mt_dialects import BY_NAME
-from reconciliation.formats.mt_entry import MARKS, entry_days, match_entry, plain_minor
+from reconciliation.formats.mt_entry import ENTRY, MARKS, entry_days, match_entry, plain_minor
 from reconciliation.formats.mt_lines import COLUMNS, Lines
 from reconciliation.formats.mt_messages import Envelope, Heads
 from reconciliation.formats.notes import Notes
 from reconciliation.formats.values import refused
 
-_SETTINGS: Final = ("dialect",)
+_SETTINGS: Final = ("dialect", "encoding")
+_ENCODINGS: Final = (
+    "ibm437",
+    "ibm850",
+    "ibm852",
+    "iso-8859-1",
+    "iso-8859-2",
+    "iso-8859-15",
+    "utf-8",
+    "windows-1250",
+    "windows-1252",
+)
 _DAYS_MAX: Final = 4_096
 _ENTRY_ENDS: Final = frozenset({"62F", "62M", "64", "65", "90D", "90C"})
 _HEAD_STARTS: Final = ("21:", "25:", "25P:", "28:", "28C:", "34F:", "60F:", "60M:", "13", "NS:", "12:", "86:")
@@ -49,8 +61,8 @@ def type_in(head: bytes) -> str | None:
 
 def read_messages(stream: BinaryIO, options: ReadOptions, emit: Emit, message_type: str) -> ParsedDelivery:
     """Read and prove one file of one type of message, or raise ``RefusedFile``."""
-    dialect = _dialect_of(options.settings, message_type)
-    reader = _Reader(options, emit, message_type, dialect)
+    _check_settings(options.settings, message_type)
+    reader = _Reader(options, emit, message_type)
     masked = options.card_tokens.masked
     try:
         return reader.read(stream)
@@ -65,31 +77,32 @@ def read_messages(stream: BinaryIO, options: ReadOptions, emit: Emit, message_ty
         ) from None
 
 
-def _dialect_of(settings: Mapping[str, str], message_type: str) -> str | None:
+def _check_settings(settings: Mapping[str, str], message_type: str) -> None:
     problems = []
     for name in sorted(settings.keys() - set(_SETTINGS)):
         near = get_close_matches(name, _SETTINGS, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         problems.append(f"settings of mt{message_type}: {name} is not known{hint}")
-    dialect = settings.get("dialect") or None
-    if dialect is not None and dialect not in BY_NAME:
-        problems.append(f"settings of mt{message_type}: dialect must be one of {', '.join(sorted(BY_NAME))}")
+    for name, known in (("dialect", tuple(sorted(BY_NAME))), ("encoding", _ENCODINGS)):
+        if name in settings and settings[name] not in known:
+            problems.append(f"settings of mt{message_type}: {name} must be one of {', '.join(known)}")
     if problems:
         raise SourcesError(tuple(problems))
-    return dialect
 
 
 class _Reader:
     """Fields go by; an entry is finished when the next field comes that is no part of it."""
 
-    def __init__(self, options: ReadOptions, emit: Emit, message_type: str, dialect: str | None) -> None:
+    def __init__(self, options: ReadOptions, emit: Emit, message_type: str) -> None:
         self._options = options
         self._notes = Notes()
         self._heads = Heads(options, message_type, self._notes)
         self._envelope = Envelope(message_type, self._notes)
-        self._lines = Lines(options, dialect)
+        self._lines = Lines(options, options.settings.get("dialect"))
         self._writer = RowWriter(emit, COLUMNS)
+        self._encoding = options.settings.get("encoding")
         self._type = message_type
+        self._is_interim = message_type == "942"
         self._entry: str | None = None  # the :61: that is being read, its :86: parts, and where it begins
         self._narrative: list[str] = []
         self._offset = 0
@@ -195,49 +208,73 @@ class _Reader:
 
     def _finish_entry(self) -> None:
         """The entry's line, and what it adds to the sums."""
-        entry, narrative = self._entry or "", self._narrative
+        entry, heads = self._entry or "", self._heads
         self._entry = None
-        self._record_no = record_no = self._record_no + 1
-        place = f"entry {record_no}, byte {self._offset}"
-        heads = self._heads
-        asset = heads.asset_for_entries(place)
-        text = narrative[0] if len(narrative) == 1 else "\n".join(narrative)
-        if narrative:
-            narrative.clear()
-            if not text.isascii():
-                text = decoded_field(text, f"{place}, :86:")
-            if len(text) > self._options.field_length_max:
-                limit = self._options.field_length_max
-                raise refused("limit", f"{place}, :86:", f"at most {limit} characters", f"{len(text)}")
+        self._record_no += 1
+        asset = heads.asset
+        if asset is None:
+            raise heads.no_entries_here(self.place())
+        text = self._text() if self._narrative else ""
         if not entry.isascii():
-            entry = decoded_field(entry, f"{place}, :61:")
-        value, booked, mark, funds, whole, _, decimals, type_code, references, supplementary = match_entry(
-            entry, place
-        ).groups()
+            entry = decoded_field(entry, f"{self.place()}, :61:", self._encoding)
+        matched = ENTRY.match(entry, 3)
+        if matched is None or matched.group(8) is None:
+            matched = match_entry(entry, self.place())
+        value, booked, mark, funds, whole, _, decimals, type_code, references, supplementary = (
+            matched.groups()
+        )
         days = self._days.get(value + booked if booked else value)
         if days is None:
-            days = self._new_days(value, booked, place)
-        exponent = heads.exponent
-        if whole is not None and decimals is not None and len(decimals) == exponent:
+            days = self._new_days(value, booked)
+        if whole is not None and decimals is not None and len(decimals) == heads.exponent:
             amount_minor = int(whole + decimals)
         else:
-            amount_minor = plain_minor(whole, decimals, exponent, f"{place}, :61: amount")
+            amount_minor = plain_minor(whole, decimals, heads.exponent, f"{self.place()}, :61: amount")
         sign, status, reversal = MARKS[mark]
         if sign < 0:
             amount_minor = -amount_minor
         if funds and funds != asset[2]:
-            self._notes.add(f"funds code {funds} in {asset}", place)
-        heads.count(amount_minor, sign, status == "booked", days[0])
+            self._notes.add(f"funds code {funds} in {asset}", self.place())
+        totals = heads.totals
+        counted = totals.by_mark[mark]
+        counted[0] += 1
+        counted[1] += amount_minor
+        if self._is_interim:
+            totals.see_day(days[0])
+        if type_code is not None and type_code[3] == " ":
+            type_code = type_code.rstrip()
+        fields = self._lines.fields((amount_minor, asset, type_code, references, supplementary), text)
+        begin = self._offset
         self._writer.add(
-            self._lines.row(
-                (heads.statement_no, record_no, status, *days),
-                (amount_minor, asset, type_code.rstrip() if type_code else None, references, supplementary),
-                text.strip(),
-                (reversal, self._offset - 1, self._end - self._offset),
+            (
+                heads.statement_no,
+                self._record_no,
+                status,
+                *days,
+                amount_minor,
+                asset,
+                *fields,
+                reversal,
+                begin - 1,
+                self._end - begin,
             )
         )
 
-    def _new_days(self, value: str, booked: str | None, place: str) -> tuple[int, int]:
+    def _text(self) -> str:
+        """The :86: of the entry, or all of them, line by line."""
+        narrative = self._narrative
+        text = narrative[0] if len(narrative) == 1 else "\n".join(narrative)
+        narrative.clear()
+        if not text.isascii():
+            text = decoded_field(text, f"{self.place()}, :86:", self._encoding)
+        if len(text) > self._options.field_length_max:
+            limit = self._options.field_length_max
+            raise refused("limit", f"{self.place()}, :86:", f"at most {limit} characters", f"{len(text)}")
+        text = text.strip()
+        return text.replace("\n\n", "\n") if "\n\n" in text else text  # CR and LF are both line feeds here
+
+    def _new_days(self, value: str, booked: str | None) -> tuple[int, int]:
+        place = self.place()
         booking_day, value_day, is_thirty = entry_days(value, booked, place)
         if is_thirty:
             self._notes.add("value dates of 30 February, taken as its last day", place)

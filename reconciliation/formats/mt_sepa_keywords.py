@@ -31,7 +31,7 @@ _KEYS: Final = {
 
 def recognises(text: str) -> bool:
     """A keyword at the very beginning."""
-    return _START.match(text) is not None
+    return "+" in text[3:5] and _START.match(text) is not None
 
 
 def fields(text: str) -> dict[str, str]:
