@@ -26,7 +26,7 @@ CREATE INDEX release_by_content ON recon.release (source_id, content_sha256);
 
 ALTER TABLE recon.statement ADD COLUMN flags text[] NOT NULL DEFAULT '{}';
 
-ALTER TABLE recon.line DROP CONSTRAINT line_statement;
+ALTER TABLE recon.line DROP CONSTRAINT line_statement, DROP CONSTRAINT line_digest_shape;
 ALTER TABLE recon.line
     ADD COLUMN detail_no integer,
     ADD COLUMN settlement_date date,
@@ -40,6 +40,7 @@ ALTER TABLE recon.line
     ADD COLUMN reason_code text,
     ADD COLUMN byte_offset bigint,
     ADD COLUMN byte_length integer,
+    ADD CONSTRAINT line_digest_shape CHECK (octet_length(content_digest) = 64),
     ADD CONSTRAINT line_rate_is_a_fraction CHECK (
         num_nulls(fx_numerator, fx_denominator) IN (0, 2) AND fx_numerator > 0 AND fx_denominator > 0);
 DROP INDEX recon.line_by_native_id, recon.line_by_end_to_end, recon.line_by_psp, recon.line_by_payout, recon.line_by_arn,
