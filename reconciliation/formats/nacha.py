@@ -46,9 +46,9 @@ _BLOCK: Final = 10
 
 
 def sniff(head: bytes) -> bool:
-    """Whether the first record is a file header: type 1, priority, record size 094."""
+    """Whether the first record is a file header: type 1, priority 01, record size 094."""
     first = head.lstrip(b"\xef\xbb\xbf\r\n")
-    return first[:1] == b"1" and first[1:3].isdigit() and first[34:37] == b"094"
+    return first[:3] == b"101" and first[34:37] == b"094"
 
 
 def read(stream: BinaryIO, options: ReadOptions, emit: Emit) -> ParsedDelivery:

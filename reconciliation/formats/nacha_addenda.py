@@ -6,7 +6,6 @@ references. Memory holds the first few thousand characters of text, whatever the
 
 from typing import Final
 
-from reconciliation.formats.canonical import CardTokens
 from reconciliation.formats.nacha_codes import steps_of_return
 from reconciliation.formats.nacha_records import number_of
 from reconciliation.formats.values import reference, refused, shown
@@ -19,8 +18,8 @@ class Addenda:
     """What the addenda of one entry said so far."""
 
     __slots__ = (
+        "_international",
         "_length",
-        "_tokens",
         "auth_code",
         "count",
         "end",
@@ -33,8 +32,8 @@ class Addenda:
         "text",
     )
 
-    def __init__(self, tokens: CardTokens) -> None:
-        self._tokens = tokens
+    def __init__(self, *, international: bool) -> None:
+        self._international = international
         self._length = 0
         self.count = 0
         self.end = 0
@@ -57,7 +56,8 @@ class Addenda:
         elif kind == "02":
             self._terminal(text)
         elif kind == "10":
-            self.foreign_amount = number_of(text[6:24], f"{place}, foreign payment amount")
+            if text[6:24].strip():
+                self.foreign_amount = number_of(text[6:24], f"{place}, foreign payment amount")
             self.receiver_name = text[46:81].strip() or None
             self.references["transaction"] = reference(text[24:46])
             self._say(text[3:6])
@@ -118,7 +118,7 @@ class Addenda:
         if steps == 1:
             if text[21:27].strip(" 0"):
                 self._say(f"date of death {text[21:27]}")
-            self._say(text[35:79])
+            self._say(text[45:79] if self._international else text[35:79])  # before it the original amount
             return
         self.references["transaction"] = reference(text[38:53])
         self._say(f"returned as R{text[56:58]}" if text[56:58].strip() else "")

@@ -52,6 +52,7 @@ def read_batch(record_no: int, text: str, *, reference: str, near: date, notes: 
         odfi=text[79:87],
         ref=f"{reference}/{number.strip()}",
         change=entry_class == "COR",
+        international=international,
         foreign_asset=foreign_asset,
         fx_rate=fx_rate,
     )

@@ -58,6 +58,9 @@ CHECK_CLASSES: Final = {"ARC": 15, "BOC": 15, "POP": 9, "RCK": 15, "TRC": 15, "X
 COUNTED_CLASSES: Final = frozenset({"ACK", "ATX", "CTX", "ENR", "TRX"})
 """Classes whose name field starts with the number of addenda."""
 
+ACKNOWLEDGEMENTS: Final = frozenset({"ACK", "ATX"})
+"""Classes whose identification field is the trace number of the entry that they acknowledge."""
+
 SERVICE_CLASSES: Final = frozenset({"200", "220", "225", "280"})
 
 

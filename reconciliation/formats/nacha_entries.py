@@ -14,6 +14,7 @@ from reconciliation.formats.card_numbers import CARD_LENGTH_MAX, CARD_LENGTH_MIN
 from reconciliation.formats.masked_lines import masked_lines
 from reconciliation.formats.nacha_addenda import Addenda
 from reconciliation.formats.nacha_codes import (
+    ACKNOWLEDGEMENTS,
     CHECK_CLASSES,
     COUNTED_CLASSES,
     Transaction,
@@ -80,6 +81,7 @@ class Batch:
     odfi: str
     ref: str
     change: bool  # notifications of change (COR), which move nothing
+    international: bool  # IAT, whose entries have a layout of their own, and changes of it
     foreign_asset: str | None = None  # of an international batch with conversion
     fx_rate: str | None = None
 
@@ -105,7 +107,7 @@ class EntryReader:
         self._batch: Batch | None = None
         self._days: tuple[int, int, int | None] = (0, 0, None)
         self._entry: tuple[Record, Transaction, int] | None = None
-        self._addenda = Addenda(options.card_tokens)
+        self._addenda = Addenda(international=False)
         self._trace = ""
         self._company: str | None = None  # its name as it may be shown
 
@@ -118,6 +120,7 @@ class EntryReader:
         """The entries that follow are of this batch."""
         self.totals = Totals()
         self._batch, self._trace = batch, ""
+        self._addenda = Addenda(international=batch.international)
         self._company = self._tokens.masked(batch.company_name) if batch.company_name else None
         settled = batch.settlement_day
         valued = settled or batch.effective_day or batch.booking_day
@@ -188,10 +191,12 @@ class EntryReader:
         card_token = card_truncated = original_minor = original_asset = None
         if entry_class == "SHR":
             name, card_token, card_truncated = self._card(text[54:76])
+        if entry_class in ACKNOWLEDGEMENTS:
+            addenda.references["original"], identification = identification, None
         masked = self._tokens.masked
         company, other_name = self._company, name
         if addenda.count or text[78] == "1":
-            self._check_addenda(text, entry_class, place)
+            self._check_addenda(text, batch, place)
         if addenda.count:
             length = addenda.end - offset
             identification = addenda.receiver_id or identification
@@ -232,8 +237,8 @@ class EntryReader:
                 length,
             )
         )
-        if addenda.count:
-            self._addenda = Addenda(self._tokens)
+        if addenda.count or addenda.references:
+            self._addenda = Addenda(international=batch.international)
 
     def _direction(
         self, transaction: Transaction, amount: int, batch: Batch, place: str
@@ -261,14 +266,13 @@ class EntryReader:
         moves_nothing = transaction.moves_nothing or (steps > 0 and amount == 0)
         return sign, "info" if moves_nothing else "booked", steps > 0 or batch.description == "REVERSAL"
 
-    def _check_addenda(self, text: str, entry_class: str, place: str) -> None:
+    def _check_addenda(self, text: str, batch: Batch, place: str) -> None:
         """The entry's own word on its addenda; their number is proved by the batch."""
         count = self._addenda.count
         if (text[78] == "1") is not (count > 0):
             self._notes.add("entries whose addenda indicator says otherwise", place)
-        stated = (
-            text[54:58] if entry_class in COUNTED_CLASSES else text[12:16] if entry_class == "IAT" else ""
-        )
+        counted = batch.entry_class in COUNTED_CLASSES
+        stated = text[12:16] if batch.international else text[54:58] if counted else ""
         if stated.isdecimal() and int(stated) != count:
             self._notes.add("entries that state another number of addenda", place)
 
@@ -293,7 +297,7 @@ class EntryReader:
     def _other_references(
         self, trace: str, check: str | None, batch: Batch, transaction: Transaction
     ) -> str | None:
-        if not self._addenda.count and check is None:
+        if not self._addenda.references and check is None:
             if transaction.credit:
                 return other_refs_json(trace=trace)
             return other_refs_json(trace=trace, creditor_id=batch.company_id)
@@ -308,7 +312,7 @@ class EntryReader:
 def _parties(text: str, batch: Batch) -> tuple[str | None, str | None, str | None, str | None]:
     """Name, identification, cheque number and account of the receiver, as the class of the batch lays them out."""
     entry_class = batch.entry_class
-    if entry_class == "IAT":
+    if batch.international:
         return None, None, None, text[39:74].strip() or None
     if batch.advice:
         return text[54:76].strip() or None, reference(text[48:53]), None, text[12:27].strip() or None

@@ -6,7 +6,6 @@ several records only if they are a multiple of 94. Numbers are digits, dates exi
 
 from collections.abc import Iterator
 from datetime import date, timedelta
-from functools import lru_cache
 from typing import BinaryIO, Final
 
 from reconciliation.errors import RefusedFile
@@ -29,7 +28,9 @@ _BLANK: Final = " \t\x1a"  # 0x1A ended files of older systems
 
 def records(stream: BinaryIO, notes: Notes, *, bytes_max: int) -> Iterator[Record]:
     """Records in order, blank lines left out. Codes ``structure``, ``limit``, ``unsafe``."""
-    head = stream.read(_HEAD_BYTES)
+    head = b""
+    while len(head) < _HEAD_BYTES and (more := stream.read(_HEAD_BYTES - len(head))):
+        head += more
     whole = _Rejoined(head, stream)
     if b"\n" in head or b"\r" in head or len(head) <= RECORD_LENGTH:
         return _from_lines(whole, notes, bytes_max)
@@ -108,13 +109,11 @@ def total_of(text: str, place: str) -> int:
     return number_of(text.removeprefix("00") if len(text) == 20 else text, place)
 
 
-@lru_cache(maxsize=1024)
 def optional_day(text: str, place: str) -> date | None:
     """A date as YYMMDD; None for blanks and zeros. Code ``date``."""
     return short_day_of(text, place) if text.strip(" 0") else None
 
 
-@lru_cache(maxsize=1024)
 def settlement_day(text: str, near: date, place: str) -> date | None:
     """The day of the year that an operator wrote, in the year that brings it nearest to ``near``. Code ``date``.
 

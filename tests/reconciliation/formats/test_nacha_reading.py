@@ -356,6 +356,29 @@ def test_a_returned_international_entry_keeps_its_parties() -> None:
     assert (line["amount_minor"], line["reason_code"], line["counterparty"]) == (-2500, "R80", "SHOP EXPORT")
 
 
+def test_the_reason_of_a_returned_international_entry_is_told_without_the_amount_before_it() -> None:
+    head = header(entry_class="IAT", start=f"{'':16}FF3{'':15}US")
+    records = international(returned("R80", "091000010000099", rest=f"{2500:010d}SANCTIONED"), code="21")
+    assert line_of(*records, head=head)["text"].endswith("\nSANCTIONED")
+
+
+def test_a_change_of_an_international_entry_has_its_layout() -> None:
+    head = header(entry_class="COR", start=f"{'IATCOR':<16}FF3{'':15}US")
+    change = returned("C01", "091000010000099", rest="DE02120300000000202051")
+    record = international(code="21")[0].replace(f"{2500:010d}", "0" * 10)
+    line = line_of(record, change, head=head, options=ORIGINATOR)
+    assert (line["status"], line["counterparty"]) == ("info", None)
+    assert line["counterparty_account"] == "DE89370400440532013000"
+
+
+@pytest.mark.parametrize("entry_class", ["ACK", "ATX"])
+def test_an_acknowledgement_names_the_entry_it_acknowledges(entry_class: str) -> None:
+    record = entry("24", 0, identification="091000010000099", name="0000BUYER INC")
+    line = line_of(record, head=header(entry_class=entry_class))
+    assert (line["status"], line["ref_end_to_end"]) == ("info", None)
+    assert json.loads(line["other_refs"])["original"] == "091000010000099"
+
+
 def test_advices_of_the_operator_are_settlements_of_our_account_on_either_side() -> None:
     def advice(code: str, number: int) -> str:
         institution = f"{'FIRST BANK':<22}"
