@@ -3,7 +3,7 @@
 Law: a message is whole or the file is refused: MT940 and MT950 end with a closing balance, MT942 with its sums or its
 end mark, and whatever was opened with ``{4:`` is closed with ``-}``. What a bank sends around messages says nothing.
 
-Settings: ``dialect`` forces a dialect of :86: by name (see ``mt_dialects``); ``encoding`` names that of the texts, if it
+Settings: ``dialect`` forces a dialect of :86: by name (see ``mt_dialects``); ``encoding`` names that of texts, where it
 is neither UTF-8 nor Windows-1252 (old Hungarian and Polish programs write ibm852 or windows-1250).
 
 A line inside an :86: may look like a field (``:26:37 Fo``, a time that wrapped). So between entries only fields that

@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import Final
 
 from reconciliation.formats import (
+    adyen_settlement,
     aeb43,
     bai2,
     camt_052,
@@ -13,10 +14,15 @@ from reconciliation.formats import (
     cfonb120,
     coda,
     mastercard_ipm,
+    mt940,
+    mt942,
+    mt950,
     nacha,
     ofx,
     paypal_stl,
     paypal_trr,
+    stripe_api,
+    stripe_balance,
     stripe_payout,
 )
 from reconciliation.formats.canonical import Format
@@ -26,7 +32,13 @@ FORMATS: Final[Mapping[str, Format]] = MappingProxyType(
         "camt.052": camt_052,
         "camt.053": camt_053,
         "camt.054": camt_054,
+        "mt942": mt942,
+        "mt950": mt950,
+        "mt940": mt940,
         "stripe.payout_reconciliation": stripe_payout,
+        "stripe.balance_activity": stripe_balance,
+        "stripe.api": stripe_api,
+        "adyen.settlement_detail": adyen_settlement,
         "mastercard.ipm": mastercard_ipm,
         "bai2": bai2,
         "nacha": nacha,
