@@ -59,7 +59,9 @@ class TableRules(Block):
         default=None, ge=0, le=1000
     )  # 0: none; left out: the first with all columns
     footer_rows: int = Field(default=0, ge=0, le=1000)  # rows at the end that are no lines
+    open_end: bool = False  # the sender does not end the last line, so that a cut file may look whole
     ragged_rows: Literal["refuse", "skip"] = "refuse"  # rows of another width than the header
+    list_name: str | None = None  # in JSON: the member of the outer object that holds the rows
     sheet: str | None = None  # of a workbook that has several
     formulas: Literal["refuse", "cached"] = "refuse"  # in a workbook: cells that were calculated
     digits: Literal["exact", "fifteen"] = "exact"  # in a workbook: numbers as stored, or as Excel shows them

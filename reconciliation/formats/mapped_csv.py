@@ -19,26 +19,25 @@ and never guessed. Takes no settings, only ``mapping``.
 """
 
 import codecs
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
+from collections.abc import Iterator
 from typing import BinaryIO, Final, cast
 
-import numpy as np
-
-from reconciliation.formats.canonical import LINES_PER_BATCH, Emit, ParsedDelivery, ReadOptions
-from reconciliation.formats.delimited_rows import DelimitedRows, Row
+from reconciliation.formats.canonical import Emit, ParsedDelivery, ReadOptions
+from reconciliation.formats.delimited_rows import DelimitedRows
 from reconciliation.formats.mapped_cells import NOT_THIS_LAYOUT, Cells
-from reconciliation.formats.mapped_layout import is_header
+from reconciliation.formats.mapped_rows import RowTable, TableRow
 from reconciliation.formats.mapped_table import read_table, rules_of
 from reconciliation.formats.values import refused
 from reconciliation.mapping import MappingRules
 
 NAME: Final = "mapped.csv"
 
-_HEADER_ROWS_MAX: Final = 200  # how far down a header is looked for
+_ROWS_AT_ONCE: Final = 10_000
 _CHUNK_BYTES: Final = 1 << 18
 _LINE_BYTES_MAX: Final = 1 << 20
+_OPEN_END: Final = (
+    "Fetch it again; if this sender never ends the last line, say open_end: true in the mapping."
+)
 
 
 def sniff(head: bytes) -> bool:  # noqa: ARG001  # by contract
@@ -52,12 +51,9 @@ def read(stream: BinaryIO, options: ReadOptions, emit: Emit) -> ParsedDelivery:
     return read_table(_Table(stream, rules, options), rules, options, emit, name=NAME)
 
 
-class _Table:
-    typed = False
-
+class _Table(RowTable):
     def __init__(self, stream: BinaryIO, rules: MappingRules, options: ReadOptions) -> None:
         table = rules.table
-        self._rules = rules
         self._addressable = not table.encoding.startswith("utf-16")
         if not self._addressable:
             stream = cast("BinaryIO", _AsUtf8(stream, table.encoding, options.bytes_max))
@@ -70,46 +66,16 @@ class _Table:
             encoding=table.encoding if self._addressable else "utf-8",
             quote=None if table.quote == "none" else table.quote,
         )
-        self._width = 0
-        self._skipped = 0
-        self._first: tuple[Row, ...] = ()  # a row that was read to see how wide a table without header is
-        self._held: deque[Row] = deque()  # the last rows, which may be the footer
-
-    def header(self) -> tuple[Sequence[str | None], Mapping[int, Sequence[str | None]], str]:
-        """The row that the mapping numbers, else the first that has all its columns."""
-        wanted = self._rules.table.header_row
-        above: dict[int, list[str]] = {}
-        if wanted == 0:
-            return self._without_header()
-        while row := self._next():
-            above[row.row_no] = row.fields
-            if row.row_no == wanted or (wanted is None and is_header(row.fields, self._rules)):
-                self._width = len(row.fields)
-                return row.fields, above, f"row {row.row_no}"
-            if row.row_no >= (wanted or _HEADER_ROWS_MAX):
-                break
-        where = f"row {wanted}" if wanted else f"the first {_HEADER_ROWS_MAX} rows"
-        found = f"none in {len(above)} rows"
-        raise refused("not_this_format", where, "a header with the mapping's columns", found, NOT_THIS_LAYOUT)
-
-    def _without_header(self) -> tuple[Sequence[str | None], Mapping[int, Sequence[str | None]], str]:
-        """Columns by their places; values above the rows are where the mapping says there are any."""
-        above: dict[int, list[str]] = {}
-        while len(above) < self._rules.header_rows_used and (row := self._next()):
-            above[row.row_no] = row.fields
-        first = self._next()
-        if first is None:
-            raise refused("truncated", "row 1", "rows", "an empty file", NOT_THIS_LAYOUT)
-        self._width = len(first.fields)
-        self._first = (first,)
-        return [""] * self._width, above, f"row {first.row_no}"
+        super().__init__(self._one_by_one(), rules)
 
     def batches(self) -> Iterator[Cells]:
-        """The rows between header and footer; those of another width are refused, or skipped and counted."""
+        """The rows between header and footer; whole columns at once where every row is the table's own."""
         table = self._rules.table
-        if not table.footer_rows and table.ragged_rows == "refuse":
+        if table.footer_rows or table.ragged_rows == "skip":
+            yield from super().batches()
+        else:
             if self._first:
-                yield self._cells(list(self._first))
+                yield self.cells(self._first)
             for batch in self._rows.batches(self._width):
                 yield Cells(
                     column=batch.column,
@@ -117,51 +83,24 @@ class _Table:
                     byte_offsets=batch.byte_offsets if self._addressable else None,
                     byte_lengths=batch.byte_lengths if self._addressable else None,
                 )
-            return
-        kept: list[Row] = []
-        held = self._held
-        for row in chain(self._first, self._rows.rows()):
-            held.append(row)
-            if len(held) > table.footer_rows:
-                self._take(held.popleft(), kept)
-            if len(kept) >= LINES_PER_BATCH:
-                yield self._cells(kept)
-                kept = []
-        if kept:
-            yield self._cells(kept)
+        if not self._rows.last_line_ended and not table.open_end:
+            expected = "the end of the last line"
+            raise refused("truncated", "end of file", expected, "the end of the file inside it", _OPEN_END)
 
-    def footer(self) -> Sequence[Sequence[str | None]]:
-        """The last rows of the file, as many as the mapping says."""
-        return [row.fields for row in self._held] if self._rules.table.footer_rows else []
-
-    def notes(self) -> tuple[str, ...]:
-        """Rows that were skipped for their width."""
-        if not self._skipped:
-            return ()
-        return (f"{self._skipped} rows of another width than {self._width} skipped, as the mapping says",)
-
-    def _next(self) -> Row | None:
-        return next(self._rows.rows(limit=1), None)
-
-    def _take(self, row: Row, kept: list[Row]) -> None:
-        if len(row.fields) == self._width:
-            kept.append(row)
-        elif self._rules.table.ragged_rows == "skip":
-            self._skipped += 1
-        else:
-            found = f"{len(row.fields)}"
-            raise refused("structure", f"row {row.row_no}", f"{self._width} fields", found, NOT_THIS_LAYOUT)
-
-    def _cells(self, rows: list[Row]) -> Cells:
-        columns = list(zip(*(row.fields for row in rows), strict=True))
-        offsets = np.array([row.byte_offset for row in rows], dtype=np.int64)
-        lengths = np.array([row.byte_length for row in rows], dtype=np.int64)
-        return Cells(
-            column=columns.__getitem__,
-            row_nos=np.array([row.row_no for row in rows], dtype=np.int64),
-            byte_offsets=offsets if self._addressable else None,
-            byte_lengths=lengths if self._addressable else None,
-        )
+    def _one_by_one(self) -> Iterator[TableRow]:
+        """Rows as they come. In the beginning one by one: a row that was parsed in advance is lost to the columns."""
+        while True:
+            given = 0
+            for row in self._rows.rows(limit=1 if self._width == 0 else _ROWS_AT_ONCE):
+                given += 1
+                yield TableRow(
+                    row_no=row.row_no,
+                    fields=row.fields,
+                    byte_offset=row.byte_offset if self._addressable else None,
+                    byte_length=row.byte_length if self._addressable else None,
+                )
+            if not given:
+                return
 
 
 class _AsUtf8:

@@ -1,5 +1,5 @@
-"""Reads JSON of no standard by the mapping of its source: an array of objects, one below ``table.list_name`` in an outer
-object, or one object per line.
+"""Reads JSON of no standard by the mapping of its source: an array of objects, one below ``table.list_name`` in an
+outer object, or one object per line.
 
 Law: RFC 8259 in UTF-8, object by object in bounded memory. Numbers are taken as they are written, never as floats; a
 name that stands twice in an object, NaN and a NUL refuse the file. A value in an object within the object is named by
@@ -24,7 +24,7 @@ from typing import Any, BinaryIO, Final
 import numpy as np
 
 from reconciliation.formats.canonical import LINES_PER_BATCH, Emit, ParsedDelivery, ReadOptions
-from reconciliation.formats.json_records import JsonRecord, json_records
+from reconciliation.formats.json_records import JsonRecord, NumberText, json_records
 from reconciliation.formats.mapped_cells import NOT_THIS_LAYOUT, Cells
 from reconciliation.formats.mapped_layout import names_used
 from reconciliation.formats.mapped_table import no_cells_around, read_table, rules_of
@@ -49,7 +49,8 @@ def read(stream: BinaryIO, options: ReadOptions, emit: Emit) -> ParsedDelivery:
 
 
 class _Table:
-    typed = False
+    typed_dates = False
+    typed_numbers = True
 
     def __init__(self, stream: BinaryIO, rules: MappingRules, options: ReadOptions) -> None:
         self._records = json_records(
@@ -59,6 +60,7 @@ class _Table:
             field_length_max=options.field_length_max,
         )
         self._names = names_used(rules)
+        self._mark = rules.numbers.decimal_mark
 
     def header(self) -> tuple[Sequence[str | None], Mapping[int, Sequence[str | None]], str]:
         """The paths that the mapping names; which of them an object has is its own affair."""
@@ -70,7 +72,7 @@ class _Table:
         found_any, count = False, 0
         while records := list(islice(self._records, LINES_PER_BATCH)):
             count += len(records)
-            columns = [[_value_at(record, path) for record in records] for path in paths]
+            columns = [[_value_at(record, path, self._mark) for record in records] for path in paths]
             found_any = found_any or any(map(any, columns))
             yield Cells(
                 column=columns.__getitem__,
@@ -91,12 +93,14 @@ class _Table:
         return ()
 
 
-def _value_at(record: JsonRecord, path: tuple[str, ...]) -> str | None:
+def _value_at(record: JsonRecord, path: tuple[str, ...], decimal_mark: str) -> str | None:
     value: Any = record.value
     for step in path:
         if not isinstance(value, dict):
             return None
         value = value.get(step)
+    if isinstance(value, NumberText):
+        return value.replace(".", decimal_mark)
     if isinstance(value, str):
         if "\0" in value:
             raise refused("unsafe", f"{record.place}, {_STEP.join(path)[:40]}", "text", "a NUL")

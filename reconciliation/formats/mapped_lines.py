@@ -72,15 +72,16 @@ class LineColumns:
         layout: Layout,
         options: ReadOptions,
         *,
-        typed: bool,
+        dates: Dates,
+        numbers: Numbers,
         fixed_asset: str | None,
     ) -> None:
         self._rules = rules
         self._layout = layout
         self._mask = options.card_tokens.masked
         self._card_token = options.card_tokens.token
-        self._dates = Dates(rules.dates, typed=typed)
-        self._numbers = Numbers(rules.numbers, unit=rules.amount.unit)
+        self._dates = dates
+        self._numbers = numbers
         self._amounts = AmountColumns(rules, layout, self._numbers)
         self._fixed_asset = fixed_asset
         self._texts = {

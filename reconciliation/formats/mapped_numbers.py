@@ -34,14 +34,15 @@ class Numbers:
     -123456
     """
 
-    def __init__(self, rules: NumberRules, *, unit: str) -> None:
+    def __init__(self, rules: NumberRules, *, unit: str, typed: bool = False) -> None:
         self._mark = rules.decimal_mark
         self._minor_units = unit == "minor"
-        pattern = _grammar(rules, minor_units=self._minor_units)
+        forms = {*map(str, rules.negative), *(["leading"] if typed else [])}
+        pattern = _grammar(rules, forms, minor_units=self._minor_units)
         self._single = re.compile(pattern, re.ASCII)
         self._column = f"^(?:{pattern})$"
         self._others = f"[^0-9{re.escape(self._mark)}]"
-        self._plain = not rules.grouping_mark and not rules.affixes and rules.negative == ("leading",)
+        self._plain = not rules.grouping_mark and not rules.affixes and forms == {"leading"}
 
     def minor(self, text: str, asset: str, place: str) -> int:
         """Minor units of one text. Code ``amount``."""
@@ -87,7 +88,7 @@ class Numbers:
         return f"{unit}, written as the mapping's numbers say"
 
 
-def _grammar(rules: NumberRules, *, minor_units: bool) -> str:
+def _grammar(rules: NumberRules, negative: set[str], *, minor_units: bool) -> str:
     """One pattern for ``re`` and RE2: digits with strict groups, the signs that are allowed, what may stand around."""
     mark, group = re.escape(rules.decimal_mark), re.escape(rules.grouping_mark)
     whole = "[0-9]{1,19}"
@@ -100,16 +101,16 @@ def _grammar(rules: NumberRules, *, minor_units: bool) -> str:
     behind = f"(?:{blank}(?:{affix}))?" if affix else ""
     signs = "[-+]" if rules.plus else "-"
     forms = [f"{before}{number}{behind}"]
-    if "leading" in rules.negative:
+    if "leading" in negative:
         gap = blank if affix else ""
         forms.append(f"{signs}{gap}{before}{number}{behind}")
         if affix:
             forms.append(f"(?:{affix}){blank}{signs}{number}")
-    elif rules.plus and "trailing" not in rules.negative:
+    elif rules.plus and "trailing" not in negative:
         forms.append(rf"\+{before}{number}{behind}")
-    if "trailing" in rules.negative:
+    if "trailing" in negative:
         forms += [f"{before}{number}{signs}{behind}", f"{before}{number}{behind}{blank}{signs}"]
-    if "parentheses" in rules.negative:
+    if "parentheses" in negative:
         forms.append(rf"\({before}{number}{behind}\)")
     return "|".join(dict.fromkeys(forms))
 

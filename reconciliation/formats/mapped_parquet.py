@@ -21,7 +21,7 @@ from reconciliation.errors import RefusedFile
 from reconciliation.formats.canonical import LINES_PER_BATCH, Emit, ParsedDelivery, ReadOptions
 from reconciliation.formats.mapped_cells import Cells, Texts
 from reconciliation.formats.mapped_layout import Layout, names_used
-from reconciliation.formats.mapped_table import read_table, rules_of
+from reconciliation.formats.mapped_table import no_cells_around, read_table, rules_of
 from reconciliation.formats.values import refused, shown
 from reconciliation.mapping import MappingRules
 
@@ -44,14 +44,7 @@ def sniff(head: bytes) -> bool:  # noqa: ARG001  # by contract
 def read(stream: BinaryIO, options: ReadOptions, emit: Emit) -> ParsedDelivery:
     """Read and prove one file by ``options.mapping``, or raise ``RefusedFile``; ``SourcesError`` without a mapping."""
     rules = rules_of(options, NAME)
-    if rules.table.footer_rows or rules.header_rows_used:
-        raise refused(
-            "structure",
-            "the mapping",
-            "no cells around the rows: Parquet has none",
-            "some",
-            "Change the mapping.",
-        )
+    no_cells_around(rules, NAME)
     try:
         return read_table(_Table(stream, rules, options), rules, options, emit, name=NAME)
     except (pa.ArrowException, OSError, EOFError) as error:
@@ -60,7 +53,7 @@ def read(stream: BinaryIO, options: ReadOptions, emit: Emit) -> ParsedDelivery:
 
 
 class _Table:
-    typed = True
+    typed_dates = typed_numbers = True
 
     def __init__(self, stream: BinaryIO, rules: MappingRules, options: ReadOptions) -> None:
         _check_ends(stream, options.bytes_max)
@@ -97,7 +90,9 @@ class _Table:
                 continue
             row_nos = np.arange(row_no + 1, row_no + 1 + batch.num_rows)
             row_no += batch.num_rows
-            yield Cells(column=_Columns(batch, self._names), row_nos=row_nos)
+            yield Cells(
+                column=_Columns(batch, self._names, self._rules.numbers.decimal_mark), row_nos=row_nos
+            )
 
     def footer(self) -> Sequence[Sequence[str | None]]:
         """There is none."""
@@ -111,14 +106,15 @@ class _Table:
 class _Columns:
     """Columns of a batch as text, made when asked for."""
 
-    def __init__(self, batch: pa.RecordBatch, names: Sequence[str]) -> None:
+    def __init__(self, batch: pa.RecordBatch, names: Sequence[str], decimal_mark: str) -> None:
+        self._mark = decimal_mark
         self._batch = batch
         self._names = names
 
     def __call__(self, index: int) -> Texts:
         """The text of a column by its place in the schema. Code ``structure`` for a type that is no text."""
         name = self._names[index]
-        return _as_text(self._batch.column(name), name)
+        return _as_text(self._batch.column(name), name, self._mark)
 
 
 def _check_ends(stream: BinaryIO, bytes_max: int) -> None:
@@ -143,7 +139,7 @@ def _check_ends(stream: BinaryIO, bytes_max: int) -> None:
     stream.seek(0)
 
 
-def _as_text(values: Any, name: str) -> Texts:
+def _as_text(values: Any, name: str, decimal_mark: str) -> Texts:
     """Exact text of a column."""
     kind = values.type
     if pa.types.is_dictionary(kind):
@@ -160,7 +156,10 @@ def _as_text(values: Any, name: str) -> Texts:
         written = kernel.strftime(utc, format=_TIME if zone is None else f"{_TIME}Z")
         return _cast(written)
     if pa.types.is_decimal(kind):
-        plain = [None if number is None else f"{number:f}" for number in values.to_pylist()]
+        plain = [
+            None if number is None else f"{number:f}".replace(".", decimal_mark)
+            for number in values.to_pylist()
+        ]
         return pa.array(plain, pa.string())
     exact = (pa.types.is_integer, pa.types.is_large_string, pa.types.is_boolean, pa.types.is_null)
     if any(known(kind) for known in exact) or str(kind) == "string_view":

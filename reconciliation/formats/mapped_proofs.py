@@ -24,12 +24,20 @@ _COUNT_LENGTH_MAX: Final = 12
 class Closing:
     """Proves statements once all rows are read."""
 
-    def __init__(self, rules: MappingRules, options: ReadOptions, around: Surroundings, dates: Dates) -> None:
+    def __init__(
+        self,
+        rules: MappingRules,
+        options: ReadOptions,
+        around: Surroundings,
+        *,
+        dates: Dates,
+        numbers: Numbers,
+    ) -> None:
         self._rules = rules
         self._demand = options.demand
         self._around = around
         self._dates = dates
-        self._numbers = Numbers(rules.numbers, unit=rules.amount.unit)
+        self._numbers = numbers
 
     def statements(
         self, sums: StatementSums, *, fixed_asset: str | None, account: str | None

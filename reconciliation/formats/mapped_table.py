@@ -8,23 +8,24 @@ filter, or refuses the file. Memory holds one batch and the sums.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
-from reconciliation.errors import SourcesError
+from reconciliation.errors import RefusedFile, SourcesError
 from reconciliation.formats.canonical import Emit, ParsedDelivery, ReadOptions
 from reconciliation.formats.mapped_cells import Cells
 from reconciliation.formats.mapped_dates import Dates
 from reconciliation.formats.mapped_layout import Layout, Surroundings, names_used
 from reconciliation.formats.mapped_lines import LineColumns, record_batch
+from reconciliation.formats.mapped_numbers import Numbers
 from reconciliation.formats.mapped_proofs import Closing
 from reconciliation.formats.mapped_statements import StatementSums
-from reconciliation.formats.report_columns import masked_refusals
-from reconciliation.formats.values import asset_of
+from reconciliation.formats.values import asset_of, refused
 from reconciliation.mapping import MappingRules, Value
 
 
 class Table(Protocol):
     """What a kind of file offers: the header first, then the rows, then what stands below them."""
 
-    typed: bool  # whether it knows dates as such, and writes them as ISO 8601
+    typed_dates: bool  # whether it knows dates as such, and gives them as ISO 8601
+    typed_numbers: bool  # whether it knows numbers as such, and gives them with a minus before them
 
     def header(self) -> tuple[Sequence[str | None], Mapping[int, Sequence[str | None]], str]:
         """Names of the columns, the rows above them by number, and where the names stand."""
@@ -66,8 +67,12 @@ def read_table(
     table: Table, rules: MappingRules, options: ReadOptions, emit: Emit, *, name: str
 ) -> ParsedDelivery:
     """Read and prove a table, or raise ``RefusedFile``."""
-    with masked_refusals(options.card_tokens):
+    try:
         return _read(table, rules, options, emit, name)
+    except RefusedFile as refusal:
+        masked = options.card_tokens.masked
+        place, expected, found = map(masked, (refusal.place, refusal.expected, refusal.found))
+        raise refused(refusal.code, place, expected, found, refusal.remedy) from None
 
 
 def _read(table: Table, rules: MappingRules, options: ReadOptions, emit: Emit, name: str) -> ParsedDelivery:
@@ -79,7 +84,9 @@ def _read(table: Table, rules: MappingRules, options: ReadOptions, emit: Emit, n
         _value(value, around, footer=False, options=options)
         for value in (rules.statement.account, rules.statement.reference)
     )
-    lines = LineColumns(rules, layout, options, typed=table.typed, fixed_asset=fixed_asset)
+    dates = Dates(rules.dates, typed=table.typed_dates)
+    numbers = Numbers(rules.numbers, unit=rules.amount.unit, typed=table.typed_numbers)
+    lines = LineColumns(rules, layout, options, dates=dates, numbers=numbers, fixed_asset=fixed_asset)
     sums = StatementSums(rules, options, account=account, reference=reference)
     left_out = 0
     for cells in table.batches():
@@ -91,10 +98,8 @@ def _read(table: Table, rules: MappingRules, options: ReadOptions, emit: Emit, n
     around.footer = table.footer()
     if account is None:
         account = _value(rules.statement.account, around, footer=True, options=options)
-    dates = Dates(rules.dates, typed=table.typed)
-    statements = Closing(rules, options, around, dates).statements(
-        sums, fixed_asset=fixed_asset, account=account
-    )
+    closing = Closing(rules, options, around, dates=dates, numbers=numbers)
+    statements = closing.statements(sums, fixed_asset=fixed_asset, account=account)
     notes = table.notes()
     if left_out:
         notes += (f"{left_out} rows left out by the mapping's row filter",)

@@ -13,6 +13,10 @@ from reconciliation.formats import (
     camt_054,
     cfonb120,
     coda,
+    mapped_csv,
+    mapped_json,
+    mapped_parquet,
+    mapped_xlsx,
     mastercard_ipm,
     mt940,
     mt942,
@@ -48,6 +52,10 @@ FORMATS: Final[Mapping[str, Format]] = MappingProxyType(
         "paypal.stl": paypal_stl,
         "paypal.trr": paypal_trr,
         "ofx": ofx,
+        "mapped.csv": mapped_csv,
+        "mapped.json": mapped_json,
+        "mapped.parquet": mapped_parquet,
+        "mapped.xlsx": mapped_xlsx,
     }
 )
 """Format name, as sources.yaml says it, to its reader."""
