@@ -13,15 +13,12 @@ form; else field by field with the grammar of ``values``, so that a refusal name
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta, tzinfo
-from difflib import get_close_matches
 from functools import lru_cache
 from itertools import compress
 from json.encoder import encode_basestring
 from typing import Any, Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +26,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ledger_core.money import exponent_of
-from reconciliation.errors import RefusedFile, SourcesError
 from reconciliation.formats.canonical import LINE_SCHEMA, CardTokens, Emit
 from reconciliation.formats.delimited_rows import Integers, RowBatch
 from reconciliation.formats.values import asset_of, minor_of, reference, refused, shown
@@ -46,6 +42,7 @@ _DAY_LENGTH: Final = 10
 _LONGEST_NO_REFERENCE: Final = 12  # "NOT PROVIDED"
 _TEXT_LENGTH_MAX: Final = 4_000
 _SAFE_SUM: Final = 2**62
+ADDABLE_MAX: Final = 2**59  # several of these fit 64 bits
 
 Texts = Sequence[str]
 
@@ -119,17 +116,23 @@ class ReportColumns:
         return [known[text] for text in texts]
 
     def minors(self, name: str, assets: Sequence[str], *, blank_is_zero: bool = False) -> Integers:
-        """Minor units of the amounts of a column. Code ``amount``."""
+        """Minor units of the amounts of a column. Code ``amount``.
+
+        Where blank is zero, an amount may begin with its decimal mark, as in the reports that leave fields blank.
+        """
+        if blank_is_zero and name not in self._named:
+            return np.zeros(self.count, dtype=np.int64)
         found = _plain_minors(self.array(name), assets, blank_is_zero=blank_is_zero)
         if found is not None:
             return found
-        return np.array(
-            [
-                0 if blank_is_zero and not text else minor_of(text, asset, self.place(index, name))
-                for index, (text, asset) in enumerate(zip(self.texts(name), assets, strict=True))
-            ],
-            dtype=np.int64,
-        )
+        minors = []
+        for index, (text, asset) in enumerate(zip(self.texts(name), assets, strict=True)):
+            if blank_is_zero and not text:
+                minors.append(0)
+                continue
+            whole = text.replace(".", "0.", 1) if blank_is_zero and text.startswith((".", "-.")) else text
+            minors.append(minor_of(whole, asset, self.place(index, name)))
+        return np.array(minors, dtype=np.int64)
 
     def days(self, name: str) -> Any:  # Arrow date32
         """Calendar days as written, whatever time follows; null where there is none. Code ``date``."""
@@ -272,40 +275,13 @@ def sums_by(groups: Integers, minors: Integers, count: int) -> list[int]:
     return exact
 
 
-def zone_named(settings: Mapping[str, str], name: str, problems: list[str]) -> tzinfo:
-    """The time zone that a setting names, UTC if it names none."""
-    text = settings.get(name) or "UTC"
-    try:
-        return UTC if text == "UTC" else ZoneInfo(text)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        problems.append(f"{name} {text!r} is not a time zone")
-        return UTC
-
-
-def checked_settings(settings: Mapping[str, str], known: Iterable[str]) -> list[str]:
-    """A problem for each setting that a format does not have."""
-    names = tuple(known)
-    problems = []
-    for name in sorted(settings.keys() - set(names)):
-        near = get_close_matches(name, names, n=1)
-        problems.append(f"{name} is not known" + (f"; did you mean {near[0]}?" if near else ""))
-    return problems
-
-
-def raise_problems(problems: Sequence[str], format_name: str) -> None:
-    """``SourcesError`` if there are any."""
-    if problems:
-        raise SourcesError(tuple(f"settings of {format_name}: {problem}" for problem in problems))
-
-
-@contextmanager
-def masked_refusals(card_tokens: CardTokens) -> Iterator[None]:
-    """Refusals of the block show no card number in what they found and where."""
-    try:
-        yield
-    except RefusedFile as refusal:
-        place, expected, found = map(card_tokens.masked, (refusal.place, refusal.expected, refusal.found))
-        raise refused(refusal.code, place, expected, found, refusal.remedy) from None
+def bounded(minors: Integers, columns: ReportColumns, name: str) -> Integers:
+    """Amounts that may be added to each other within 64 bits. Code ``amount``."""
+    if len(minors) and int(np.abs(minors).max()) > ADDABLE_MAX:
+        index = int(np.argmax(np.abs(minors) > ADDABLE_MAX))
+        found = shown(columns.texts(name)[index])
+        raise refused("amount", columns.place(index, name), f"at most {ADDABLE_MAX} minor units", found)
+    return minors
 
 
 def _plain_minors(array: pa.StringArray, assets: Sequence[str], *, blank_is_zero: bool) -> Integers | None:

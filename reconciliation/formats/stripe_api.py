@@ -24,7 +24,7 @@ from ledger_core.money import MAX_AMOUNT_MINOR, exponent_of, format_minor
 from reconciliation.errors import RefusedFile
 from reconciliation.formats.canonical import Emit, LineWriter, ParsedDelivery, ReadOptions, Statement
 from reconciliation.formats.json_records import Envelope, JsonRecord, NumberText, json_records
-from reconciliation.formats.report_columns import (
+from reconciliation.formats.report_settings import (
     checked_settings,
     masked_refusals,
     raise_problems,

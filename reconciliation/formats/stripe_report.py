@@ -20,10 +20,10 @@ from reconciliation.formats.report_columns import (
     ReportColumns,
     emit_columns,
     fees_included,
-    masked_refusals,
     masked_texts,
     other_references,
 )
+from reconciliation.formats.report_settings import masked_refusals
 from reconciliation.formats.stripe_columns import (
     CATEGORY_BY_TYPE,
     KINDS,
