@@ -13,7 +13,7 @@ import pytest
 from psycopg import Connection
 
 from reconciliation.errors import AlreadyRunning, RefusedFile, SourcesError
-from reconciliation.formats import camt_053 as camt
+from reconciliation.formats import camt_053
 from reconciliation.formats.canonical import LINE_SCHEMA, ParsedDelivery, read_whole
 from reconciliation.intake import list_deliveries, take_in
 from reconciliation.intake.checks import check_delivery
@@ -95,14 +95,14 @@ def test_no_card_number_reaches_any_column(store: Connection) -> None:
 
 def parsed(**changes: Any) -> ParsedDelivery:
     """What the bank's reader says of two good lines, then changed as a faulty reader would."""
-    told = read_whole(camt, BytesIO(GOOD), OPTIONS).parsed
+    told = read_whole(camt_053, BytesIO(GOOD), OPTIONS).parsed
     return replace(told, statements=(replace(told.statements[0], **changes),))
 
 
 def refused_by_the_store(store: Connection, lines: list[dict[str, Any]]) -> RefusedFile:
     """The refusal of two good lines with these changes."""
     first = deliver(store, bank_file(bank_statement(day="2026-11-13")))
-    whole = read_whole(camt, BytesIO(GOOD), OPTIONS)
+    whole = read_whole(camt_053, BytesIO(GOOD), OPTIONS)
     rows = [row | change for row, change in zip(whole.lines.to_pylist(), lines, strict=True)]
 
     def take_in_rows() -> None:
@@ -164,7 +164,7 @@ def test_what_a_file_says_is_checked_before_the_store_is_asked(
 
 def test_an_unknown_format_or_key_column_is_a_mistake_of_the_settings(store: Connection) -> None:
     with pytest.raises(SourcesError, match="expected one of"):
-        deliver(store, GOOD, source=BANK.model_copy(update={"format": "mt940"}))
+        deliver(store, GOOD, source=BANK.model_copy(update={"format": "mt999"}))
     with pytest.raises(SourcesError, match="natural_key"):
         deliver(store, GOOD, source=BANK.model_copy(update={"natural_key": ("iban",)}))
     assert list_deliveries(store).num_rows == 0
