@@ -16,13 +16,16 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from reconciliation.errors import SourcesError
-from reconciliation.mapping import MappingRules
+from reconciliation.mapping import MAPPING_MODELS, MappingRules
 from reconciliation.vocabulary import LINE_KINDS, REFERENCE_COLUMNS
 
 EXTERNAL_REFERENCE_COLUMNS: Final = (*REFERENCE_COLUMNS, "batch_ref")
 
 RESERVED_IDS: Final = frozenset({"ledger", "all_sources"})
 """Names that the shell gives to jobs and groups of its own."""
+
+_MAPPED: Final = "mapped."
+"""How the names of formats begin that are read by a source's own mapping."""
 
 MatchPass = Literal["exact", "normalised", "net_of_fee", "declared_group"]
 
@@ -169,11 +172,24 @@ class Source(_Model):
     never_in_ledger: tuple[LineKind, ...] = ("fee", "interest")
     settings: dict[str, str] = Field(default_factory=dict)
     mapping: MappingRules | None = None  # how a file that follows no standard is read
-    tables: dict[str, str] = Field(default_factory=dict)  # name of a reader's table -> file beside sources.yaml
+    tables: dict[str, str] = Field(
+        default_factory=dict
+    )  # name of a reader's table -> file beside sources.yaml
     severity: Severity = Severity()
     alerts: tuple[str, ...] = ()
     sign_off: SignOff = SignOff()
     schedule_after: time | None = None  # when the day's run starts; the file deadline if left out
+
+    @model_validator(mode="after")
+    def _mapped(self) -> "Source":
+        mapped = [name for name in self.formats if name.startswith(_MAPPED)]
+        if mapped and self.mapping is None:
+            raise ValueError(f"format {mapped[0]} needs a mapping, which says what the columns mean")
+        if self.mapping is not None and not mapped:
+            raise ValueError(
+                f"a mapping goes with the formats {_MAPPED}*; {self.format} knows its own columns"
+            )
+        return self
 
     @property
     def zone(self) -> ZoneInfo:
@@ -272,7 +288,8 @@ def _sentence(name: str, raw: Any, problem: Any) -> str:
     place = [str(part) for part in problem["loc"]]
     where = f"{name}: {_named_place(raw, problem['loc'])}" if place else name
     if problem["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(place[-1], _known_keys(), n=1, cutoff=0.5)
+        known = _known_keys(of_mapping="mapping" in place[:-1])
+        near = difflib.get_close_matches(place[-1], known, n=1, cutoff=0.5)
         hint = f"; the nearest known one is '{near[0]}'" if near else ""
         return f"{where}: unknown key '{place[-1]}'{hint}"
     if problem["type"] == "missing":
@@ -303,8 +320,8 @@ def _has(container: Any, step: int | str) -> bool:
     return isinstance(container, list) and isinstance(step, int) and step < len(container)
 
 
-def _known_keys() -> list[str]:
-    models = (
+def _known_keys(*, of_mapping: bool) -> list[str]:
+    models: tuple[type[BaseModel], ...] = (
         Sources,
         Source,
         AccountMapping,
@@ -315,5 +332,8 @@ def _known_keys() -> list[str]:
         MatchRules,
         LegRule,
         Severity,
+        SignOff,
     )
-    return sorted({key for model in (*models, SignOff) for key in model.model_fields})
+    if of_mapping:
+        models = MAPPING_MODELS
+    return sorted({key for model in models for key in model.model_fields})

@@ -81,3 +81,77 @@ def test_what_is_no_sources_file_is_a_sentence(text: str) -> None:
 def test_every_key_of_a_source_is_explained_in_the_file_that_init_writes() -> None:
     explained = set(yaml.safe_load(TEXT)["sources"][0]) | set(yaml.safe_load(TEXT)["sources"][1])
     assert set(Source.model_fields) == explained
+
+
+MAPPED = """
+version: 1
+sources:
+  - id: house_bank
+    kind: bank
+    format: mapped.csv
+    start_date: 2026-11-16
+    accounts: [{asset: EUR, ledger: "assets:bank:house"}]
+    match: {references: [{external: ref_end_to_end, ledger: ref_end_to_end}]}
+    mapping:
+      proof: running_balance
+      table: {encoding: cp1252, delimiter: ";", header_row: 5}
+      columns:
+        booking_date: Buchungstag
+        text: [Zweck 1, Zweck 2]
+        ref_end_to_end: Referenz
+      amount: {credit: Haben, debit: Soll}
+      numbers: {decimal_mark: ",", grouping_mark: "."}
+      dates: {patterns: "%d.%m.%Y"}
+      asset: {fixed: EUR}
+      running_balance: {column: Saldo, order: descending}
+"""
+
+
+def test_a_mapped_source_says_how_its_files_are_read() -> None:
+    mapping = parse_sources(MAPPED)["house_bank"].mapping
+    assert mapping is not None
+    assert mapping.proof == ("running_balance",)
+    assert mapping.columns["text"] == ("Zweck 1", "Zweck 2")
+
+
+def test_the_digest_of_the_rules_covers_the_mapping() -> None:
+    other = MAPPED.replace('decimal_mark: ","', 'decimal_mark: "."').replace(', grouping_mark: "."', "")
+    assert parse_sources(other)["house_bank"].rules_digest != parse_sources(MAPPED)["house_bank"].rules_digest
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        (
+            "encoding: cp1252",
+            "encodng: cp1252",
+            "sources.house_bank.mapping.table.encodng: unknown key 'encodng'; the nearest known one is 'encoding'",
+        ),
+        ("      numbers:", "      nubmers:", "the nearest known one is 'numbers'"),
+        ("encoding: cp1252", "encoding: rot13", "mapping.table.encoding: not an encoding of text"),
+        ("format: mapped.csv", "format: camt.053", "a mapping goes with the formats mapped.*"),
+        ("ref_end_to_end: Referenz", "ref_endtoend: Referenz", "did you mean ref_end_to_end?"),
+        ("booking_date: Buchungstag", "value_date: Buchungstag", "booking_date is required and missing"),
+        ("proof: running_balance", "proof: []", "mapping.proof"),
+        ("      proof: running_balance\n", "", "sources.house_bank.mapping.proof: is required and missing"),
+        ("proof: running_balance", "proof: none", "running_balance is described, and not demanded"),
+        ("proof: running_balance", "proof: [none, running_balance]", "none stands alone"),
+        ("proof: running_balance", "proof: control_total", "control_total needs totals"),
+        ('"%d.%m.%Y"', '"%d.%Y"', "mapping.dates.patterns.0: names no month"),
+        ('"%d.%m.%Y"', '"%d.%m.%Q"', "%Q is not known"),
+        ('"%d.%m.%Y"', '"%d.%m.%d.%Y"', "the day is named twice"),
+        ('grouping_mark: "."', 'grouping_mark: ","', "decimal mark and grouping mark are the same"),
+        ("{credit: Haben, debit: Soll}", "{credit: Haben}", "needs column, or both credit and debit"),
+        ("{fixed: EUR}", "{fixed: Euro}", "a fixed currency is an ISO 4217 code"),
+        ("{fixed: EUR}", "{fixed: EUR, column: Ccy}", "exactly one of column, cell and fixed"),
+        ("order: descending", "order: down", "mapping.running_balance.order"),
+    ],
+)
+def test_a_problem_of_a_mapping_is_told_with_its_place(old: str, new: str, sentence: str) -> None:
+    assert old in MAPPED
+    assert sentence in problems(MAPPED.replace(old, new, 1))
+
+
+def test_a_mapped_format_without_a_mapping_is_a_sentence() -> None:
+    text = MAPPED[: MAPPED.index("    mapping:")]
+    assert "format mapped.csv needs a mapping, which says what the columns mean" in problems(text)
