@@ -178,15 +178,8 @@ class EntryReader:
         place = f"record {record_no} (entry 6)"
         entry_class = batch.entry_class
         sign, status, reversal = self._direction(transaction, amount, batch, place)
-        if status == "booked":
-            self.movement_minor += sign * amount
-            self.booked_count += 1
-        else:
-            self.other_count += 1
         trace = text[79:94].strip()
-        if trace <= self._trace:
-            self._notes.add("trace numbers that do not ascend within their batch", place)
-        self._trace = trace
+        self._count(trace, status, sign * amount, place)
         name, identification, check, account = _parties(text, batch)
         card_token = card_truncated = original_minor = original_asset = None
         if entry_class == "SHR":
@@ -239,6 +232,16 @@ class EntryReader:
         )
         if addenda.count or addenda.references:
             self._addenda = Addenda(international=batch.international)
+
+    def _count(self, trace: str, status: str, amount_minor: int, place: str) -> None:
+        if status == "booked":
+            self.movement_minor += amount_minor
+            self.booked_count += 1
+        else:
+            self.other_count += 1
+        if trace <= self._trace:
+            self._notes.add("trace numbers that do not ascend within their batch", place)
+        self._trace = trace
 
     def _direction(
         self, transaction: Transaction, amount: int, batch: Batch, place: str
