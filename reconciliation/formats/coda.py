@@ -288,7 +288,7 @@ class _Reader:
         account, asset = account_of(statement.structure, text[4:41])
         if account != statement.account:
             raise refused("conflict", "record 8, account (5-41)", statement.account, shown(account))
-        if asset != statement.asset:
+        if asset not in (statement.asset, "   "):
             raise refused("currency", "record 8, currency of the account", statement.asset, shown(asset))
         closing_minor = signed_minor(text[41:57], statement.asset, "record 8, new balance (42-57)")
         closed_on = day_month_year(text[57:63], "record 8, date (58-63)")

@@ -198,10 +198,12 @@ class StatementChain:
 
     _last: dict[tuple[str, str], tuple[int, date]] = field(default_factory=dict)
     _refs: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    _count: int = 0
 
     def ref_of(self, account: str, asset: str, ref: str) -> str:
         """The reference, with an ordinal where the file has several statements of that reference."""
-        if len(self._refs) >= STATEMENTS_MAX:
+        self._count += 1
+        if self._count > STATEMENTS_MAX:
             raise refused("limit", "statement", f"at most {STATEMENTS_MAX} statements", "more")
         ordinal = self._refs[account, asset, ref] = self._refs.get((account, asset, ref), 0) + 1
         return ref if ordinal == 1 else f"{ref}/{ordinal}"

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciliation.errors import SourcesError
-from reconciliation.formats import aeb43
+from reconciliation.formats import aeb43, fixed_width
 from reconciliation.formats.canonical import ReadOptions
 from reconciliation.formats.registry import recognise
 from tests.reconciliation.formats.aeb43_builder import ACCOUNT, Item, account, aeb43_file, good_file
@@ -246,6 +246,12 @@ def test_binary_endless_and_overlong_files_are_refused() -> None:
     many = [GOOD[0], GOOD[1], *[GOOD[2]] * 200, *GOOD[3:]]
     assert refusal_of(aeb43, many).code == "limit"
     assert refusal_of(aeb43, content_of(GOOD).replace(b"CHARGES", b"CHARG\x81S")).code == "structure"
+
+
+def test_the_number_of_statements_in_a_file_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fixed_width, "STATEMENTS_MAX", 2)
+    assert len(read_rows(aeb43, aeb43_file(account([]), account([]))).parsed.statements) == 2
+    assert refusal_of(aeb43, aeb43_file(account([]), account([]), account([]))).code == "limit"
 
 
 def test_a_setting_is_a_problem_of_the_sources() -> None:
