@@ -11,6 +11,7 @@ import click
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dagster_project.cli.lazy import LazyGroup
 from dagster_project.cli.output import Context, json_option, money, pass_context, say, say_rows
 from ledger_core.balance import Balance
 from ledger_core.balance import balances as read_balances
@@ -62,7 +63,20 @@ class Knowledge(click.ParamType[datetime | str]):
         return str(value)
 
 
-@click.group()
+ELSEWHERE = {
+    "verify": "dagster_project.cli.ledger_proof:verify",
+    "close-period": "dagster_project.cli.ledger_proof:close_period",
+    "seal": "dagster_project.cli.ledger_proof:seal",
+    "export": "dagster_project.cli.ledger_export:export",
+    "find": "dagster_project.cli.ledger_export:find",
+    "transaction": "dagster_project.cli.ledger_life:transaction",
+    "feed": "dagster_project.cli.ledger_feed:feed",
+    "work": "dagster_project.cli.ledger_feed:work",
+    "publish": "dagster_project.cli.ledger_feed:publish",
+}
+
+
+@click.group(cls=LazyGroup, commands_by_place=ELSEWHERE)
 def ledger() -> None:
     """The double-entry ledger: load a chart, post, reverse, ask balances, verify."""
 

@@ -5,15 +5,8 @@ from pathlib import Path
 
 import click
 
-from dagster_project.cli import ledger_export, ledger_feed, ledger_life, ledger_proof
-from dagster_project.cli.bench import bench
-from dagster_project.cli.card_key import card_key
-from dagster_project.cli.intake import deliveries, ingest
-from dagster_project.cli.ledger import ledger
+from dagster_project.cli.lazy import LazyGroup
 from dagster_project.cli.output import Context, json_option, pass_context, say
-from dagster_project.cli.recon import exceptions, export, reconcile, statement
-from dagster_project.cli.serve import down, up
-from dagster_project.cli.world import demo, simulate
 from dagster_project.errors import ShellError
 from dagster_project.pipeline import initialise, packaged_sources, read_sources
 from ledger_core.errors import LedgerError
@@ -23,7 +16,7 @@ REFUSALS = (LedgerError, ReconciliationError, ShellError)
 FAILED, MISUSED = 1, 2
 
 
-class SentenceGroup(click.Group):
+class SentenceGroup(LazyGroup):
     """A group whose refusals are sentences, not tracebacks."""
 
     def invoke(self, context: click.Context) -> object:
@@ -38,7 +31,24 @@ class SentenceGroup(click.Group):
             raise SystemExit(FAILED) from None
 
 
-@click.group(cls=SentenceGroup, context_settings={"help_option_names": ["-h", "--help"]})
+COMMANDS = {
+    "card-key": "dagster_project.cli.card_key:card_key",
+    "ledger": "dagster_project.cli.ledger:ledger",
+    "ingest": "dagster_project.cli.intake:ingest",
+    "deliveries": "dagster_project.cli.intake:deliveries",
+    "reconcile": "dagster_project.cli.recon:reconcile",
+    "exceptions": "dagster_project.cli.recon:exceptions",
+    "statement": "dagster_project.cli.recon:statement",
+    "export": "dagster_project.cli.recon:export",
+    "simulate": "dagster_project.cli.world:simulate",
+    "demo": "dagster_project.cli.world:demo",
+    "up": "dagster_project.cli.serve:up",
+    "down": "dagster_project.cli.serve:down",
+    "bench": "dagster_project.cli.bench:bench",
+}
+
+
+@click.group(cls=SentenceGroup, commands_by_place=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="tieout")
 @click.pass_context
 def root(context: click.Context) -> None:
@@ -85,36 +95,6 @@ def check_sources(context: Context, file: Path | None, as_json: bool) -> None:
     parsed = read_sources(path)
     ids = [source.id for source in parsed.sources]
     say({"file": str(path), "sources": ids}, f"{path}: good; sources {', '.join(ids)}.", as_json=as_json)
-
-
-for command in (
-    ledger_proof.verify,
-    ledger_proof.close_period,
-    ledger_proof.seal,
-    ledger_export.export,
-    ledger_export.find,
-    ledger_life.transaction,
-    ledger_feed.feed,
-    ledger_feed.work,
-    ledger_feed.publish,
-):
-    ledger.add_command(command)
-for command in (
-    card_key,
-    ledger,
-    ingest,
-    deliveries,
-    reconcile,
-    exceptions,
-    statement,
-    export,
-    simulate,
-    demo,
-    up,
-    down,
-    bench,
-):
-    root.add_command(command)
 
 
 def main() -> None:

@@ -77,7 +77,10 @@ def live_through(tieout: Tieout, world: Path, days: list[date]) -> None:
 
 def commands(group: click.Group, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], click.Command]:
     found: dict[tuple[str, ...], click.Command] = {}
-    for name, command in group.commands.items():
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
         found[*path, name] = command
         if isinstance(command, click.Group):
             found |= commands(command, (*path, name))
