@@ -25,13 +25,16 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ledger_core.money import exponent_of
+from ledger_core.errors import AmountError
+from ledger_core.money import exponent_of, parse_amount_minor
 from reconciliation.formats.canonical import LINE_SCHEMA, CardTokens, Emit
 from reconciliation.formats.delimited_rows import Integers, RowBatch
 from reconciliation.formats.values import asset_of, minor_of, reference, refused, shown
 from reconciliation.vocabulary import FEE_TYPES, OTHER_REFERENCES
 
 _PLAIN_AMOUNT: Final = r"^-?[0-9]{1,14}(?:\.[0-9]{1,4})?$"  # fits 64 bits at any exponent up to 4
+_PLAIN_FRACTION: Final = r"^-?[0-9]{1,17}(?:\.[0-9]{1,17})?$"
+_DIGITS_MAX: Final = 18  # of a number that surely fits 64 bits
 _DAY: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _PLAIN_DAY: Final = rf"^(?:{_DAY[1:]}(?:[ T][0-9:.]+Z?)?)?$"
 _PLAIN_TIME: Final = _DAY + r"[ T][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?$"
@@ -134,6 +137,28 @@ class ReportColumns:
             minors.append(minor_of(whole, asset, self.place(index, name)))
         return np.array(minors, dtype=np.int64)
 
+    def decimals(self, name: str) -> int:
+        """The longest fraction in a column of amounts."""
+        array = self.array(name)
+        return int(_fraction_lengths(array).max(initial=0))
+
+    def scaled(self, name: str, decimals: int) -> Integers:
+        """Amounts as integers of so small a unit, for a report that tells fractions of minor units. Code ``amount``."""
+        array = self.array(name)
+        if _all_match(array, _PLAIN_FRACTION):
+            scale = decimals - _fraction_lengths(array)
+            lengths = pc.binary_length(array).to_numpy(zero_copy_only=False)
+            if len(scale) and scale.min() >= 0 and int((lengths + scale).max()) <= _DIGITS_MAX:
+                return _digits(array) * np.power(10, scale)
+        found = []
+        for index, text in enumerate(self.texts(name)):
+            try:
+                found.append(parse_amount_minor(text, decimals))
+            except AmountError:
+                expected = f"plain digits with at most {decimals} decimals, within 64 bits"
+                raise refused("amount", self.place(index, name), expected, shown(text)) from None
+        return np.array(found, dtype=np.int64)
+
     def days(self, name: str) -> Any:  # Arrow date32
         """Calendar days as written, whatever time follows; null where there is none. Code ``date``."""
         array = self.array(name)
@@ -175,9 +200,9 @@ class ReportColumns:
             self._day(index, name, day)
             return None
         try:
-            local = datetime.fromisoformat(f"{day} {time_of_day}")
+            local = datetime.fromisoformat(f"{day} {time_of_day}{offset or ''}")
             if offset is not None:
-                return local.replace(tzinfo=_fixed_zone(offset)).astimezone(UTC)
+                return local.astimezone(UTC)
             return (local - _utc_offset(local, zone)).replace(tzinfo=UTC)
         except (ValueError, OverflowError):
             raise refused("date", self.place(index, name), "a date and time", shown(text)) from None
@@ -296,14 +321,25 @@ def _plain_minors(array: pa.StringArray, assets: Sequence[str], *, blank_is_zero
         if len(distinct) == 1
         else np.array([exponent_of(asset) for asset in assets], dtype=np.int64)
     )
-    lengths = pc.binary_length(array).to_numpy(zero_copy_only=False).astype(np.int64)
-    marks = pc.find_substring(array, ".").to_numpy(zero_copy_only=False).astype(np.int64)
-    scale = exponents - np.where(marks < 0, 0, lengths - marks - 1)
+    scale = exponents - _fraction_lengths(array)
     if len(scale) and scale.min() < 0:
         return None
-    digits = pc.cast(pc.replace_substring(array, ".", ""), pa.int64()).to_numpy()
-    minors: Integers = digits * np.power(10, scale)
+    minors: Integers = _digits(array) * np.power(10, scale)
     return minors
+
+
+def _fraction_lengths(array: pa.StringArray) -> Integers:
+    """Number of decimals of each plain amount."""
+    lengths = pc.binary_length(array).to_numpy(zero_copy_only=False).astype(np.int64)
+    marks = pc.find_substring(array, ".").to_numpy(zero_copy_only=False).astype(np.int64)
+    found: Integers = np.where(marks < 0, 0, lengths - marks - 1)
+    return found
+
+
+def _digits(array: pa.StringArray) -> Integers:
+    """Plain amounts without their decimal mark."""
+    found: Integers = pc.cast(pc.replace_substring(array, ".", ""), pa.int64()).to_numpy()
+    return found
 
 
 def _all_match(array: pa.StringArray, pattern: str) -> bool:
@@ -338,11 +374,6 @@ def _calendar_day(text: str) -> date | None:
         return date.fromisoformat(text)
     except ValueError:
         return None
-
-
-@lru_cache(maxsize=256)
-def _fixed_zone(offset: str) -> tzinfo:
-    return datetime.strptime("Z" if offset == "Z" else offset.replace(":", ""), "%z").tzinfo or UTC
 
 
 def _utc_offset(local: datetime, zone: tzinfo) -> timedelta:
