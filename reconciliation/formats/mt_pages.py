@@ -65,6 +65,7 @@ class Pages:
         self._notes = notes
         self._sheet: Sheet | None = None
         self._keys: dict[tuple[str | None, str, date], int] = {}
+        self._pages: set[tuple[str | None, int, int | None, date, bool, bool]] = set()
         self.statements: list[Statement] = []
 
     def open(self, message: Message, opening: Balance) -> Sheet:
@@ -83,6 +84,7 @@ class Pages:
     def close(self, sheet: Sheet, closing: Balance, sums: PageSums, place: str) -> None:
         """End a page with its balance proof. Codes ``balance``, ``currency``, ``amount``."""
         asset, before_minor = sheet.opening.asset, sheet.page_opening.amount_minor
+        self._see_page(sheet, closing)
         if closing.asset != asset:
             raise refused("currency", place, f"{asset}, as in the opening balance", closing.asset)
         if max(abs(sums.movement_minor), abs(sheet.movement_minor + sums.movement_minor)) > MAX_AMOUNT_MINOR:
@@ -128,7 +130,9 @@ class Pages:
 
     def _next_page(self, sheet: Sheet, message: Message, opening: Balance) -> Sheet:
         page_before = sheet.message.page
-        if page_before is not None and message.page is not None and message.page != page_before + 1:
+        if page_before is not None and message.page == page_before:
+            self._notes.add("pages that all have one number, joined by their balances", message.place)
+        elif page_before is not None and message.page is not None and message.page != page_before + 1:
             sheet.flags.append(self._missing_page(sheet, message))
         closing = sheet.closing or sheet.opening
         if opening.asset != closing.asset:
@@ -194,29 +198,36 @@ class Pages:
                 flags=tuple(sheet.flags),
                 pending_count=sheet.pending_count,
             ),
-            has_number=message.number is not None,
-            place=message.place,
+            message.place,
         )
 
-    def _told(self, statement: Statement, *, has_number: bool = False, place: str = "") -> None:
-        """Keep a statement. The same one twice is a conflict; of those without a number the second is counted."""
+    def _told(self, statement: Statement, place: str = "") -> None:
+        """Keep a statement. A second one of the same account, day and name is told apart by its order."""
         key = (statement.account, statement.statement_ref, statement.to_date)
         count = self._keys.get(key, 0) + 1
         self._keys[key] = count
-        if count > 1 and has_number:
+        if count > 1:
+            self._notes.add("statements of one account, day and number, counted in their order", place)
+            name = f"{statement.statement_ref}#{count}"
+            statement = replace(statement, statement_ref=name, sequence_no=None)
+        self.statements.append(statement)
+
+    def _see_page(self, sheet: Sheet, closing: Balance) -> None:
+        """Each numbered page once. Code ``conflict``."""
+        message = sheet.message
+        if message.number is None:
+            return
+        ends = (sheet.page_opening.is_final, closing.is_final)
+        page = (message.account, message.number, message.page, closing.day, *ends)
+        if page in self._pages:
             raise refused(
                 "conflict",
-                f"{place}, :28C:",
-                "each statement once",
-                f"statement {statement.statement_ref} of the same account and day again",
+                f"{message.place}, :28C:",
+                "each statement and page once",
+                f"page {message.page or 'without number'} of statement {message.number} of that account and day again",
                 "Ask the bank which one holds, and for a file with that one.",
             )
-        if count > 1:
-            self._notes.add(
-                "statements without a number of one account and day, counted in their order", place
-            )
-            statement = replace(statement, statement_ref=f"{statement.statement_ref}#{count}")
-        self.statements.append(statement)
+        self._pages.add(page)
 
 
 def reference_of(message: Message, day: date) -> str:
