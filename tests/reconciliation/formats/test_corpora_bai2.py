@@ -18,7 +18,7 @@ WAIVING = dataclasses.replace(OPTIONS, waived=frozenset({"balance", "control_tot
 
 # Why a file that other readers take is refused even when every proof is waived; each was looked at.
 TRUE_REASONS = {
-    # Three accounts told twice each for one day.
+    # One account told four times for one day.
     "tests__test_bai2.py.L155.bai": "conflict",
     # An account or group that is not closed before the next one starts.
     "examples__02_summarize_file.py.L19.bai": "structure",
