@@ -196,16 +196,18 @@ class _Reader:
         )
         self._demand(broken, statement)
 
-    def _opened(self, what: str) -> OpenStatement:
+    def _opened(self, what: str, text: str = "") -> OpenStatement:
         """The statement that a record belongs to, before its new balance."""
-        if self._statement is None:
-            raise refused("structure", what, "a record 1 before it", "none")
-        if self._statement.closing is not None:
-            raise refused("structure", what, "no such record after the new balance (8)", "one")
-        return self._statement
+        statement = self._statement
+        if statement is None or statement.closing is not None:
+            place = f"{what}.{text[1]}" if text else what
+            if statement is None:
+                raise refused("structure", place, "a record 1 before it", "none")
+            raise refused("structure", place, "no such record after the new balance (8)", "one")
+        return statement
 
     def _movement(self, text: str, offset: int, length: int) -> None:
-        statement = self._opened("record 2.1")
+        statement = self._opened("record 2", text)
         statement.record_count += 1
         amount_minor = signed_minor(text[31:47], statement.asset, "record 2.1, amount (32-47)")
         movement = Movement(text, amount_minor, self.line_no, offset, length)
@@ -249,7 +251,7 @@ class _Reader:
 
     def _go_on(self, text: str, end: int) -> None:
         """Records 2.2 and 2.3 of the movement before."""
-        statement, group = self._opened(f"record 2.{text[1]}"), self._group
+        statement, group = self._opened("record 2", text), self._group
         statement.record_count += 1
         movement = None if group is None else group.current
         if movement is None or movement.first[2:10] != text[2:10] or movement.information:
@@ -260,7 +262,7 @@ class _Reader:
 
     def _inform(self, text: str, end: int) -> None:
         """Records 3.1 to 3.3 of the movement before."""
-        statement, group = self._opened(f"record 3.{text[1]}"), self._group
+        statement, group = self._opened("record 3", text), self._group
         statement.record_count += 1
         if group is None or group.current.first[2:6] != text[2:6]:
             expected = "a movement of the same sequence number before it"

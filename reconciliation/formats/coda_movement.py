@@ -166,7 +166,8 @@ class Group:
         values["type_code"] = code
         values["reversal"] = returned
         values["byte_offset"] = movement.offset
-        values["byte_length"] = movement.end - movement.offset
+        end = movement.parts[-1].end if movement.parts else movement.end
+        values["byte_length"] = end - movement.offset
         values["text"] = tokens.masked(text) or None
         if second is not _NO_RECORD:
             self._add_references(values, second, code)

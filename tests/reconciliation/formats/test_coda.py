@@ -125,6 +125,7 @@ def test_parts_of_a_movement_are_its_fees_and_never_lines() -> None:
     ]
     (line,) = lines_of(coda, statement([Item(amount=991_450, code="34150000", details=parts)]))
     assert (line["amount_minor"], line["fee_minor"]) == (99_145, 855)  # gross 1000.00
+    assert line["byte_length"] == 6 * 130 - 2  # the movement with its parts
     assert [(fee["type"], fee["amount_minor"], fee["included"]) for fee in json.loads(line["fees"])] == [
         ("commission", 500, True),
         ("tax", 105, True),
