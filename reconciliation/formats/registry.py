@@ -7,6 +7,8 @@ from typing import Final
 from reconciliation.formats import (
     adyen_settlement,
     aeb43,
+    amex_eptrn,
+    amex_grrcn,
     bai2,
     camt_052,
     camt_053,
@@ -58,6 +60,8 @@ FORMATS: Final[Mapping[str, Format]] = MappingProxyType(
         "mapped.json": mapped_json,
         "mapped.parquet": mapped_parquet,
         "mapped.xlsx": mapped_xlsx,
+        "amex.grrcn": amex_grrcn,
+        "amex.eptrn": amex_eptrn,
     }
 )
 """Format name, as sources.yaml says it, to its reader."""
