@@ -3,18 +3,11 @@
 Law: digits only, the file's exponents must be ISO 4217's, and a rate's direction is proved by the amounts it joins.
 """
 
-from functools import lru_cache
-from typing import Final
-
-from ledger_core.money import exponent_of
 from reconciliation.errors import RefusedFile
+from reconciliation.formats.card_rates import Amount, decimal_rate, directed
 from reconciliation.formats.currency_numbers import ASSETS_BY_NUMBER
 from reconciliation.formats.mastercard_framing import ASK_AGAIN, refused
 from reconciliation.formats.mastercard_messages import Message
-from reconciliation.formats.values import exact_rate
-
-_RATE_SLACK: Final = 1_000
-"""A rate of seven digits joins two amounts within a thousandth, one minor unit aside; turned round it does not."""
 
 
 def required(message: Message, element: int) -> str:
@@ -83,37 +76,16 @@ def proved_exponents(exponents: str, record_no: int) -> frozenset[str]:
 
 
 def rate_between(
-    message: Message, element: int, original: tuple[int, str], own: tuple[int, str]
+    message: Message, element: int, original: Amount, own: Amount
 ) -> tuple[str | None, int | None, int | None]:
     """A rate as decimal text, and as the fraction that makes our amount of the original one, if it does either way."""
     text = message.elements.get(element)
     if text is None:
         return None, None, None
     digits_of(message, element)
-    rate, fraction = _rate(text)
-    if fraction is None:
-        return rate, None, None
-    numerator, denominator = fraction
-    unit = 10 ** exponent_of(original[1])
-    amount, paid = own[0] * unit, original[0] * 10 ** exponent_of(own[1])
-    slack = amount // _RATE_SLACK + unit
-    if abs(paid * numerator - amount * denominator) <= slack * denominator:
-        return rate, numerator, denominator
-    if abs(paid * denominator - amount * numerator) <= slack * numerator:
-        return rate, denominator, numerator
-    return rate, None, None
-
-
-@lru_cache(maxsize=4096)
-def _rate(text: str) -> tuple[str, tuple[int, int] | None]:
-    """DE 9 or 10 as plain decimal text and as a fraction: "61234567" gives "1.234567"."""
-    decimals, digits = int(text[0]), text[1:]
-    if decimals == 0:
-        rate = digits.lstrip("0") or "0"
-    else:
-        digits = digits.rjust(decimals + 1, "0")
-        rate = f"{digits[:-decimals].lstrip('0') or '0'}.{digits[-decimals:]}"
-    return rate, exact_rate(rate)
+    rate, fraction = decimal_rate(text)
+    joined = None if fraction is None else directed(fraction, original, own)
+    return (rate, *joined) if joined is not None else (rate, None, None)
 
 
 def refused_field(

@@ -10,6 +10,7 @@ from reconciliation.formats import (
     amex_eptrn,
     amex_grrcn,
     bai2,
+    braintree_settlement,
     camt_052,
     camt_053,
     camt_054,
@@ -31,6 +32,7 @@ from reconciliation.formats import (
     stripe_api,
     stripe_balance,
     stripe_payout,
+    visa_base2,
 )
 from reconciliation.formats.canonical import Format
 
@@ -47,7 +49,9 @@ FORMATS: Final[Mapping[str, Format]] = MappingProxyType(
         "stripe.api": stripe_api,
         "adyen.settlement_detail": adyen_settlement,
         "checkoutcom.settlement_breakdown": checkoutcom_settlement,
+        "braintree.settlement": braintree_settlement,
         "mastercard.ipm": mastercard_ipm,
+        "visa.base2": visa_base2,
         "bai2": bai2,
         "nacha": nacha,
         "coda": coda,
