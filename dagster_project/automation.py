@@ -20,7 +20,9 @@ import dagster as dg
 from dagster_project.assets.ledger import JOURNAL
 from dagster_project.assets.source import DeliveryConfig, key_of
 from dagster_project.metadata import of_feed
-from dagster_project.pipeline import FileState, Project, date_in_name, landed, tell_failed_run
+from dagster_project.pipeline import tell_failed_run
+from dagster_project.project import Project
+from dagster_project.receiving import FileState, date_in_name, landed
 from ledger_core import feed
 from reconciliation.classification import BusinessCalendar
 from reconciliation.sources import Source, Sources

@@ -12,13 +12,10 @@ from dataclasses import dataclass, field
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from sqlalchemy import URL
 
 from dagster_project.embedded_postgres import EmbeddedPostgres
 from dagster_project.errors import ServerError, SettingsError
 from dagster_project.settings import Settings
-from ledger_core.migrate import upgrade as upgrade_ledger
-from reconciliation.migrate import upgrade as upgrade_reconciliation
 
 OLDEST_VERSION = 15
 CONNECT_SECONDS = 10
@@ -96,6 +93,10 @@ def reach(settings: Settings) -> Database:
 
 def migrate(url: str) -> None:
     """Both schemas of one database are at their newest revision. Takes libpq's form of a URL, or SQLAlchemy's."""
+    # Alembic and SQLAlchemy are 20 MB that nothing but this needs.
+    from ledger_core.migrate import upgrade as upgrade_ledger  # noqa: PLC0415
+    from reconciliation.migrate import upgrade as upgrade_reconciliation  # noqa: PLC0415
+
     upgrade_ledger(url)
     upgrade_reconciliation(url)  # its windows read the ledger's views
 
@@ -131,6 +132,8 @@ def libpq_url(text: str, name: str) -> str:
 def alchemy_url(url: str, driver: str) -> str:
     """The same place in SQLAlchemy's form. Host and port stand in the query, where a socket folder is understood."""
     parts = {name: str(value) for name, value in conninfo_to_dict(url).items() if value is not None}
+    from sqlalchemy import URL  # noqa: PLC0415 - see ``migrate``
+
     return URL.create(
         driver,
         username=parts.pop("user", None),

@@ -12,7 +12,7 @@ import dagster as dg
 
 from dagster_project.assets import business_days, ledger_assets, source_assets
 from dagster_project.automation import jobs, schedules, sensors
-from dagster_project.pipeline import packaged_sources, read_sources
+from dagster_project.project import packaged_sources, read_sources
 from dagster_project.resources import project_resource
 from dagster_project.settings import read_settings
 from reconciliation.sources import Sources, parse_sources

@@ -15,7 +15,8 @@ from pathlib import Path
 from dagster_project.demo_marks import Marks, mark
 from dagster_project.errors import SettingsError
 from dagster_project.instance import run_day
-from dagster_project.pipeline import Project, initialise, packaged_sources, source_day
+from dagster_project.pipeline import initialise, source_day
+from dagster_project.project import Project, packaged_sources
 from dagster_project.settings import Settings
 from fixtures.world import World
 from ledger_core.chart import load_accounts

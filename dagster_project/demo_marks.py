@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from psycopg.rows import dict_row
 
-from dagster_project.pipeline import Project
+from dagster_project.project import Project
 from ledger_core.sql import queries
 
 SQL: Final = queries(Path(__file__).with_suffix(".sql"))

@@ -15,8 +15,8 @@ from sqlalchemy import make_url
 from dagster_project.assets.source import DeliveryConfig, key_of
 from dagster_project.automation import ALL_SOURCES
 from dagster_project.definitions import definitions_of
-from dagster_project.pipeline import Project
 from dagster_project.processes import ProcessMark
+from dagster_project.project import Project
 from dagster_project.settings import Settings
 
 STATEMENT_TIMEOUT_MILLISECONDS = 60_000

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from dagster_project.pipeline import Project, open_project
+from dagster_project.project import Project, open_project
 from dagster_project.settings import read_settings
 
 

@@ -22,8 +22,9 @@ from typing import Self
 from dagster_project.embedded_postgres import EmbeddedPostgres
 from dagster_project.errors import ServiceError
 from dagster_project.instance import dagster_environment, fail_ghosts, instance
-from dagster_project.pipeline import Project, initialise, packaged_sources
+from dagster_project.pipeline import initialise
 from dagster_project.processes import ProcessMark, stop_signals
+from dagster_project.project import Project, packaged_sources
 from dagster_project.settings import Settings
 
 LOOPBACK = "127.0.0.1"

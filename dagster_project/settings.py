@@ -9,7 +9,7 @@
 | `TIEOUT_CARD_KEY_FILE` | a file that holds them, one a line, newest last | `.tieout/card.key`, made once, mode 0600 |
 | `TIEOUT_SOURCES` | the sources file | `.tieout/sources.yaml`, else `sources.yaml` in the home |
 | `TIEOUT_LANDING` | the folder where deliveries arrive | `.tieout/landing` |
-| `TIEOUT_STORE` | where the bytes of deliveries are kept, a folder or a URL that `fsspec` knows | `.tieout/deliveries` |
+| `TIEOUT_STORE` | where the bytes of deliveries are kept: a folder, or a URL `fsspec` knows | `.tieout/deliveries` |
 | `TIEOUT_ALERT_URLS` | where alerts go, Apprise URLs, white space between | alerts go to a file alone |
 | `TIEOUT_KAFKA_SERVERS` | Kafka brokers that the ledger's feed goes to, `host:port`, commas between | it goes nowhere |
 | `TIEOUT_KAFKA_TOPIC` | the topic there | `tieout.journal` |

@@ -6,7 +6,8 @@ import dagster as dg
 
 from dagster_project.assets.days import Result, day_of
 from dagster_project.metadata import of_trial_balance, uneven
-from dagster_project.pipeline import Project, ledger_checks, ledger_trial_balance
+from dagster_project.pipeline import ledger_checks, ledger_trial_balance
+from dagster_project.project import Project
 from ledger_core.money import exponent_of, format_minor
 from ledger_core.verify import CHECKS, CheckOutcome
 

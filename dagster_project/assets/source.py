@@ -20,15 +20,9 @@ from dagster_project.metadata import (
     of_matches,
     of_statement,
 )
-from dagster_project.pipeline import (
-    Project,
-    deliver_alerts,
-    ingest_landed,
-    is_open,
-    missing_files,
-    reconcile_source,
-    source_day,
-)
+from dagster_project.pipeline import is_open, missing_files, reconcile_source, source_day
+from dagster_project.project import Project, deliver_alerts
+from dagster_project.receiving import ingest_landed
 from reconciliation.sources import Source
 
 SHARE_MATCHED_MIN_PERCENT = 90

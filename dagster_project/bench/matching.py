@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from dagster_project.bench.figures import Figure
 from dagster_project.bench.measure import ROUNDS, Cost, peak_megabytes, timed
-from dagster_project.pipeline import packaged_sources
+from dagster_project.project import packaged_sources
 from reconciliation.items import EXTERNAL_ITEM_SCHEMA, LEDGER_ITEM_SCHEMA
 from reconciliation.matching import match_day
 from reconciliation.sources import parse_sources

@@ -17,7 +17,8 @@ from psycopg.conninfo import make_conninfo
 
 from dagster_project.database import Database, connect, migrate
 from dagster_project.errors import ServerError
-from dagster_project.pipeline import Project, open_project, packaged_sources, register
+from dagster_project.pipeline import register
+from dagster_project.project import Project, open_project, packaged_sources
 from dagster_project.settings import read_settings
 from fixtures.world import simulate
 from ledger_core.chart import load_accounts

@@ -7,8 +7,9 @@ import click
 from psycopg.rows import dict_row
 
 from dagster_project.cli.output import Context, Day, json_option, pass_context, say, say_rows
-from dagster_project.pipeline import deliver_alerts, release, stored_record
-from dagster_project.pipeline import ingest as take_in_file
+from dagster_project.project import deliver_alerts
+from dagster_project.receiving import ingest as take_in_file
+from dagster_project.receiving import release, stored_record
 from ledger_core.sql import queries
 from reconciliation.formats.registry import FORMATS
 from reconciliation.intake.deliveries import list_deliveries, list_provisional

@@ -8,7 +8,8 @@ import click
 from dagster_project.cli.lazy import LazyGroup
 from dagster_project.cli.output import Context, json_option, pass_context, say
 from dagster_project.errors import ShellError
-from dagster_project.pipeline import initialise, packaged_sources, read_sources
+from dagster_project.pipeline import initialise
+from dagster_project.project import packaged_sources, read_sources
 from ledger_core.errors import LedgerError
 from reconciliation.errors import ReconciliationError, SourcesError
 

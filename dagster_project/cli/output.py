@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from dagster_project.pipeline import Project, open_project
+from dagster_project.project import Project, open_project
 from dagster_project.settings import Settings, read_settings
 from ledger_core.money import exponent_of, format_minor
 from reconciliation.sources import Source

@@ -9,7 +9,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from dagster_project.pipeline import Project, initialise, packaged_sources
+from dagster_project.pipeline import initialise
+from dagster_project.project import Project, packaged_sources
 from dagster_project.settings import read_settings
 from fixtures.world import simulate
 from ledger_core.chart import load_accounts

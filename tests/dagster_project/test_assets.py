@@ -15,8 +15,10 @@ import pytest
 from dagster_project.definitions import definitions_of
 from dagster_project.instance import PROCESS_TAG, fail_ghosts, instance, run_day
 from dagster_project.metadata import plain
-from dagster_project.pipeline import Project, ingest_landed, landed, source_day
+from dagster_project.pipeline import source_day
 from dagster_project.processes import ProcessMark
+from dagster_project.project import Project
+from dagster_project.receiving import ingest_landed, landed
 from ledger_core.verify import CHECKS
 
 MONDAY, TUESDAY, SATURDAY = date(2026, 11, 9), date(2026, 11, 10), date(2026, 11, 14)

@@ -12,7 +12,8 @@ import pytest
 
 from dagster_project.automation import ask
 from dagster_project.definitions import definitions_of
-from dagster_project.pipeline import FileState, Project, packaged_sources
+from dagster_project.project import Project, packaged_sources
+from dagster_project.receiving import FileState
 from reconciliation.errors import SourcesError
 from reconciliation.sources import Source, Sources, parse_sources
 

@@ -15,7 +15,7 @@ from dagster_project.books.general_ledger import DAY_COLUMNS, LINE_COLUMNS
 from dagster_project.cli.ledger_export import export, find
 from dagster_project.cli.main import SentenceGroup
 from dagster_project.cli.output import Context
-from dagster_project.pipeline import Project
+from dagster_project.project import Project
 from ledger_core.posting import EntryLine, post
 from ledger_core.reversal import reverse
 from tests.ledger_core.books import BANK, NOON, SALES, WALLET, fund, open_chart, request

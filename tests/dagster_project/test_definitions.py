@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from dagster_project.definitions import definitions, definitions_of
-from dagster_project.pipeline import packaged_sources
+from dagster_project.project import packaged_sources
 from ledger_core.verify import CHECKS
 from reconciliation.sources import parse_sources
 

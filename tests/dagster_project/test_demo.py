@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from dagster_project.cli.main import root
 from dagster_project.demo_marks import mark
-from dagster_project.pipeline import open_project
+from dagster_project.project import open_project
 from dagster_project.settings import read_settings
 
 CONTENT = """

@@ -11,7 +11,7 @@ from dagster_project import automation
 from dagster_project.assets.ledger import JOURNAL
 from dagster_project.definitions import definitions_of
 from dagster_project.instance import instance
-from dagster_project.pipeline import Project
+from dagster_project.project import Project
 from ledger_core.posting import post_lines
 from tests.ledger_core.books import BANK, NOON, WALLET, lines, open_chart, sale
 

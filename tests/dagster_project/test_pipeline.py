@@ -5,7 +5,9 @@ from collections.abc import Callable
 import psycopg
 import pytest
 
-from dagster_project.pipeline import Project, ingest_landed, reconcile_source
+from dagster_project.pipeline import reconcile_source
+from dagster_project.project import Project
+from dagster_project.receiving import ingest_landed
 from ledger_core.errors import LedgerError
 from reconciliation.errors import AlreadyRunning, ReconciliationError
 from tests.dagster_project.conftest import MONDAY

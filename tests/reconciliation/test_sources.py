@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from dagster_project.pipeline import packaged_sources
+from dagster_project.project import packaged_sources
 from reconciliation.errors import SourcesError
 from reconciliation.sources import Source, parse_sources
 

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from dagster_project.database import Database
 from dagster_project.demo_marks import Marks, mark
-from dagster_project.pipeline import Project, ingest, packaged_sources, reconcile_source, register
+from dagster_project.pipeline import reconcile_source, register
+from dagster_project.project import Project, packaged_sources
+from dagster_project.receiving import ingest
 from dagster_project.settings import read_settings
 from fixtures.world import World
 from ledger_core.chart import load_accounts

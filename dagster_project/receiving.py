@@ -1,0 +1,180 @@
+"""Files that arrive: looked at, taken in, put aside; refused ones released; the bytes of a line found again.
+
+Law: each delivery is one transaction, so a killed one did not happen and is simply taken in again. A file that may
+still be being written is left alone, and nothing that was put aside is ever overwritten.
+"""
+
+import contextlib
+import hashlib
+import re
+import stat
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+
+from dagster_project.project import Project, read_options
+from ledger_core.sql import translated_errors
+from reconciliation.errors import UnknownItem
+from reconciliation.intake.deliveries import find_delivery, find_line_record, release_delivery
+from reconciliation.intake.delivery import DeliveryOutcome, take_in
+from reconciliation.sources import Source
+
+_DATE_IN_NAME = re.compile(r"(?<!\d)(\d{4})-?(\d{2})-?(\d{2})(?!\d)")
+TAKEN, REFUSED = "taken", "refused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileState:
+    """What tells a file from what it was before, without reading it."""
+
+    size: int
+    modified_ns: int
+
+
+def date_in_name(file_name: str) -> date | None:
+    """The date a file name carries as YYYY-MM-DD or YYYYMMDD; None if it carries none."""
+    for year, month, day in _DATE_IN_NAME.findall(file_name):
+        try:
+            return date(int(year), int(month), int(day))
+        except ValueError:
+            continue
+    return None
+
+
+def ingest(
+    project: Project,
+    source: Source,
+    path: Path,
+    *,
+    for_date: date | None = None,
+    format_name: str | None = None,
+) -> tuple[DeliveryOutcome, ...]:
+    """Take a delivery in, whole or not at all: a file, or an archive of several.
+
+    Each outcome says accepted, redelivered, corrected or rejected and why.
+    """
+    options = read_options(project, source)
+    with (
+        translated_errors(),
+        path.open("rb") as stream,
+        project.database.session("tieout_intake") as connection,
+    ):
+        return take_in(
+            connection,
+            source=source,
+            file_name=path.name,
+            stream=stream,
+            options=options,
+            for_date=for_date or date_in_name(path.name),
+            format_name=format_name,
+            received_on=datetime.now(source.zone).date(),
+            store=project.store,
+        )
+
+
+def landed(project: Project, source: Source, *, at_rest_seconds: int = 0) -> dict[Path, FileState]:
+    """Files of a source that lie in its landing folder and were left alone for so long, in the order of their names.
+
+    Names that begin with a dot are drafts of whoever delivers, and are left alone.
+    """
+    folder = project.settings.landing / source.id
+    now = time.time()
+    found = ((path, _state_of(path)) for path in sorted(folder.glob(source.files.pattern)))
+    return {
+        path: state
+        for path, state in found
+        if state is not None
+        and not path.name.startswith(".")
+        and abs(now - state.modified_ns / 1e9) >= at_rest_seconds
+    }
+
+
+def ingest_landed(
+    project: Project, source: Source, *, at_rest_seconds: int = 0
+) -> Iterator[tuple[Path, DeliveryOutcome]]:
+    """Take in everything that lies in the landing folder and put it aside under ``taken`` or ``refused``.
+
+    A kill between the two is harmless: the file is a redelivery the next time, which changes nothing. A file that
+    another process has put aside meanwhile is left to it; one that was replaced while it was read stays for next time.
+    """
+    for path, state in landed(project, source, at_rest_seconds=at_rest_seconds).items():
+        try:
+            outcomes = ingest(project, source, path)
+        except FileNotFoundError:
+            continue
+        aside = path.parent / (REFUSED if any(outcome.refusal for outcome in outcomes) else TAKEN)
+        aside.mkdir(exist_ok=True)
+        if _state_of(path) == state:
+            with contextlib.suppress(FileNotFoundError):
+                path.rename(_free_name(aside / path.name))
+        for outcome in outcomes:
+            yield path, outcome
+
+
+def release(project: Project, delivery_id: int, *, reason: str, actor: str, path: Path | None = None) -> str:
+    """Waive the proof that a refused delivery failed, and take the same bytes in again; what became of them.
+
+    The bytes come from ``path``, or from the files put aside as refused, or from the store where nothing in them had to
+    be masked. The decision stays, whether they are found or not.
+
+    Raises:
+        UnknownItem: no such delivery, or its bytes are nowhere.
+        StoreError: the delivery was not refused, or for a reason that cannot be waived.
+    """
+    with translated_errors(), project.database.session("tieout_analyst") as connection:
+        release_delivery(connection, delivery_id, reason=reason, actor=actor)
+    with project.database.session("tieout_auditor") as connection:
+        row = find_delivery(connection, delivery_id)
+    source = project.sources[row["source"]]
+    aside = project.settings.landing / source.id / REFUSED
+    candidates = [path] if path else sorted(aside.iterdir()) if aside.is_dir() else []
+    for candidate in candidates:
+        with candidate.open("rb") as stream:
+            if hashlib.file_digest(stream, "sha256").hexdigest() == row["file_sha256"]:
+                outcomes = ingest(project, source, candidate, for_date=row["for_date"])
+                return "\n".join(outcome.sentence for outcome in outcomes)
+    raise UnknownItem(
+        f"delivery {delivery_id}: released; expected its bytes ({row['file_sha256'][:12]}…) "
+        + (f"in {path}" if path else f"among the files put aside in {aside}")
+        + ", found none. Deliver the file again, or name it: it will be taken in and flagged."
+    )
+
+
+def stored_record(project: Project, source: Source, line_key: str) -> bytes:
+    """The bytes that a line was read from, out of the store.
+
+    Raises:
+        UnknownItem: no such line, its standard has no byte positions, or the content is not kept.
+    """
+    with project.database.session("tieout_auditor") as connection:
+        row = find_line_record(connection, source.id, line_key)
+    if project.store is None or row["byte_offset"] is None or row["byte_length"] is None:
+        raise UnknownItem(
+            f"line {line_key!r}: expected a place in the stored bytes of {row['file_name']}, found none; "
+            f"it is record {row['record_no']} there"
+        )
+    return project.store.record(
+        row["content_sha256"], byte_offset=row["byte_offset"], byte_length=row["byte_length"]
+    )
+
+
+def _state_of(path: Path) -> FileState | None:
+    """Size and time of a file's last change; None when it is no file, or not there any more."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return (
+        FileState(size=found.st_size, modified_ns=found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else None
+    )
+
+
+def _free_name(path: Path) -> Path:
+    """The path itself, or the first numbered variant that does not exist: nothing put aside is ever overwritten."""
+    candidate, number = path, 1
+    while candidate.exists():
+        number += 1
+        candidate = path.with_name(f"{path.stem}.{number}{path.suffix}")
+    return candidate
