@@ -2,7 +2,8 @@
 
 Law: the sign comes of the mark alone: C raises, D lowers, RC takes a credit back (lowers), RD a debit (raises); EC and
 ED of MT942 are expected and not booked. A letter behind the mark is the funds code (the third of the currency), so that
-CR is a credit in EUR and no reversal. The entry date has no year: it is the one nearest to the value date.
+CR is a credit in EUR and no reversal. The entry date has no year: it takes the value date's, or its neighbour's where
+that is far nearer.
 
 Tolerated, because banks send them: a decimal point, no decimal mark, nothing before or after it, no type, references
 that are too long, a value date of 30 February (the bank's interest month has thirty days; the last of the month then).
@@ -32,6 +33,7 @@ MARKS: Final = {
 """Sign, status and reversal by the mark."""
 
 _EPOCH: Final = date(1970, 1, 1)
+_SAME_YEAR_DAYS: Final = 270  # an entry further from its value date is of the year before or after
 _OWNER_LENGTH: Final = 16  # of a reference; what a bank puts behind it in columns is a name
 _LOOSE_MARK: Final = re.compile(
     r" *([0-9]{6} ?(?:[0-9]{4})?) ?([ERer]?[CDcd] ?[A-Za-z]?) ?(?=[0-9,.])", re.ASCII
@@ -112,14 +114,16 @@ def _value_day(text: str, place: str) -> tuple[date, bool]:
 
 
 def _nearest(value_day: date, text: str, place: str) -> date:
-    """The day of month and day that is nearest to the value date; of two equally near, the earlier."""
+    """The day of month and day in the year of the value date; in the year before or after, if that is far nearer."""
     month, day = int(text[:2]), int(text[2:])
     days = []
-    for year in (value_day.year - 1, value_day.year, value_day.year + 1):
+    for year in (value_day.year, value_day.year - 1, value_day.year + 1):
         try:
             days.append(date(year, month, day))
         except ValueError:
             continue
     if not days:
         raise refused("date", f"{place}, :61: entry date", "a month and a day", shown(text))
+    if days[0].year == value_day.year and abs((days[0] - value_day).days) <= _SAME_YEAR_DAYS:
+        return days[0]
     return min(days, key=lambda found: abs((found - value_day).days))

@@ -167,9 +167,9 @@ def _end_to_end(owner: str, type_code: str | None, details: dict[str, str]) -> s
     account = details.get("account")
     if account == owner or (owner[2:4].isdecimal() and _IBAN_SHORT.fullmatch(owner) is not None):
         details.setdefault("account", owner)
-    elif type_code == "NCHK":
-        details.setdefault("check", owner)
     elif end_to_end is None and mark == owner:
+        if type_code == "NCHK":
+            details.setdefault("check", owner)
         return owner
     else:
         details.setdefault("customer", owner)

@@ -145,7 +145,8 @@ def test_a_reference_that_was_cut_names_nothing_exactly() -> None:
 
 
 def test_a_cheque_is_known_by_its_number() -> None:
-    assert entry("2611171116D25,00NCHK4711", minor=-2500)["other_refs"] == '{"check":"4711"}'
+    found = entry("2611171116D25,00NCHK4711", minor=-2500)
+    assert (found["ref_end_to_end"], found["other_refs"]) == ("4711", '{"check":"4711"}')
 
 
 def test_an_account_in_the_place_of_the_reference_is_the_other_side() -> None:
