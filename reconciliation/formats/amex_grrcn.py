@@ -67,10 +67,11 @@ def read(stream: BinaryIO, options: ReadOptions, emit: Emit) -> ParsedDelivery:
 
 
 class _Reader:
-    """State between records; ``place`` names the record in hand."""
+    """State between records; ``_line_no`` and ``_name`` name the one in hand, 0 is none."""
 
     def __init__(self, options: ReadOptions, emit: Emit) -> None:
-        self.place = ""
+        self._line_no = 0
+        self._name = ""
         self._options = options
         self._layout = Layout(POSITIONS, options.tables)
         self._lines = PaymentLines(emit)
@@ -86,11 +87,13 @@ class _Reader:
 
     def placed(self, place: str) -> str:
         """A place within the record in hand, unless it names its own line."""
-        return place if not self.place or place.startswith("line ") else f"{self.place}, {place}"
+        if not self._line_no or place.startswith("line "):
+            return place
+        return ", ".join(filter(None, (f"line {self._line_no}", self._name, place)))
 
     def record(self, where: Where, text: str) -> None:
         """Take one record of the file."""
-        self.place = f"line {where[0]}"
+        self._line_no, self._name = where[0], ""
         if self._form is None:
             self._begin(text)
         name = self._name_of(text)
@@ -102,7 +105,7 @@ class _Reader:
         self._records += 1
         if self._ended:
             raise refused("structure", name, "the end of the file behind the trailer", "a record", DAMAGED)
-        self.place = f"line {where[0]}, {name}"
+        self._name = name
         fields = pick(text)
         if name == "TXNPRICING":
             self._submissions.price(fields)
@@ -163,7 +166,7 @@ class _Reader:
 
     def delivery(self) -> ParsedDelivery:
         """Prove every payment, write the payouts and tell everything."""
-        self.place = ""
+        self._line_no = 0
         if self._form is None:
             raise _not_this_format("")
         if not self._ended:

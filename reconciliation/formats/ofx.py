@@ -72,7 +72,7 @@ _JOINED: Final = frozenset({"NAME", "MEMO", "EXTDNAME", "MESSAGE"})  # texts tha
 
 def sniff(head: bytes) -> bool:
     """Whether the first bytes have an OFX header or the outermost OFX element."""
-    return b"\0" not in head and _MARK.search(head) is not None
+    return b"\0" not in head.rstrip(b"\0") and _MARK.search(head) is not None
 
 
 def read(stream: BinaryIO, options: ReadOptions, emit: Emit) -> ParsedDelivery:

@@ -197,7 +197,7 @@ class Lines:
             )
         rate = self.texts.text(leaves.get("CURRATE", b""), "CURRATE")
         numerator, denominator = exact_rate(rate) or (None, None)
-        return symbol, rate[:40] or None, numerator, denominator
+        return symbol, rate if numerator is not None else None, numerator, denominator
 
     def _clean(self, raw: bytes, place: str, account: Account) -> str:
         try:

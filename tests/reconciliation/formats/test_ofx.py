@@ -526,3 +526,38 @@ def read_or_refused(content: bytes) -> None:
     assert whole.lines.num_rows == sum(
         told.line_count + told.pending_count for told in whole.parsed.statements
     )
+
+
+class Dribbling(BytesIO):
+    """A stream that gives a few bytes at a time, as a network may."""
+
+    def __init__(self, content: bytes, size: int) -> None:
+        super().__init__(content)
+        self._size = size
+
+    def read(self, size: int | None = -1) -> bytes:
+        return super().read(self._size if size is None or size < 0 else min(size, self._size))
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 100, 1000])
+@pytest.mark.parametrize("xml", [False, True])
+def test_how_the_bytes_arrive_changes_nothing(size: int, xml: bool) -> None:
+    content = document(
+        bank(transaction(MEMO="x"), transaction("-1.00", fitid="T2")), cards=(card(transaction()),), xml=xml
+    )
+    batches: list[pa.RecordBatch] = []
+    ofx.read(Dribbling(content.encode(), size), OPTIONS, batches.append)
+    assert pa.Table.from_batches(batches).equals(read(content).lines)
+
+
+@pytest.mark.parametrize("xml", [False, True])
+def test_a_comment_changes_nothing_but_the_places(xml: bool) -> None:
+    content = document(bank(transaction(MEMO="x"), transaction("-1.00", fitid="T2", CHECKNUM="5")), xml=xml)
+    remark = "<!-- <STMTTRN><TRNAMT>9.00</STMTTRN> -->"
+    plain, remarked = (
+        read(content).lines.to_pylist(),
+        read(content.replace("<OFX>", remark + "<OFX>")).lines.to_pylist(),
+    )
+    for row in remarked:
+        row["byte_offset"] -= len(remark)
+    assert remarked == plain
