@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import BinaryIO, Final
 
 from reconciliation.errors import RefusedFile, SourcesError
+from reconciliation.formats.camt_parts import NAMES
 from reconciliation.formats.camt_reader import MESSAGES, CamtReader, Message
-from reconciliation.formats.camt_tree import NAMES
 from reconciliation.formats.canonical import Emit, ParsedDelivery, ReadOptions
 from reconciliation.formats.xml_stream import Element, ElementStream, decoded_head
 
@@ -49,7 +49,7 @@ def read_message(stream: BinaryIO, options: ReadOptions, emit: Emit, message: Me
         elements = ElementStream(stream, names=tuple(_HANDLERS), located="Ntry", bytes_max=options.bytes_max)
         reader.elements = elements
         for element in elements:
-            _HANDLERS[NAMES[element.tag][0]](reader, element)
+            _HANDLERS[NAMES[element.tag]](reader, element)
         return reader.delivery(elements.namespace)
     except RefusedFile as refusal:
         masked = options.card_tokens.masked

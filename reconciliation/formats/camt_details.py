@@ -14,14 +14,14 @@ from ledger_core.money import exponent_of, format_minor
 from reconciliation.formats.camt_fields import text_of
 from reconciliation.formats.camt_lines import Entry, line_of
 from reconciliation.formats.camt_money import leaf_minor, unsigned_minor
-from reconciliation.formats.camt_tree import Amount, Tree, below, text_at, trees_at
+from reconciliation.formats.camt_parts import Parts, amount_at, each
 from reconciliation.formats.canonical import LINES_PER_BATCH, Emit, LineWriter, ReadOptions
 from reconciliation.formats.notes import Notes
 from reconciliation.formats.values import difference_in_words, reference, refused, shown
 
 DETAILS_HELD: Final = 1_000
 
-_OUT_OF_ORDER: Final = frozenset({"NtryDtls", "AddtlNtryInf"})  # what comes with and after the details
+_LATE: Final = frozenset({"NtryDtls", "AddtlNtryInf"})  # what comes with and after the details
 
 
 class LeafRun:
@@ -37,9 +37,9 @@ class LeafRun:
         self._rows: list[dict[str, Any]] = []
         self._held: list[pa.RecordBatch] = []
 
-    def add(self, detail: Tree, group: int, batch_ref: str | None) -> None:
+    def add(self, detail: Parts, group: int, batch_ref: str | None) -> None:
         """Add the line of one more detail, of so many-th group."""
-        own_batch = reference(text_at(below(detail, "Refs"), "PmtInfId"))
+        own_batch = reference(detail.get("Refs/PmtInfId"))
         if own_batch and len(self.payments) < 2:
             self.payments.add(own_batch)
         if self.sum_minor is None:
@@ -67,7 +67,7 @@ class LeafRun:
 
     def let_go(self, entry: Entry, writer: LineWriter, emit: Emit, options: ReadOptions) -> int:
         """Let the lines go, in order, with what only the whole entry tells; gives their number."""
-        text = text_of({}, text_at(entry.tree, "AddtlNtryInf"), options.card_tokens, named=True)
+        text = text_of({}, entry.parts.get("AddtlNtryInf"), options.card_tokens, named=True)
         late = {name: entry.shared.get(name) for name in ("byte_offset", "byte_length")}
         if self._held:
             writer.flush()
@@ -89,9 +89,9 @@ class LeafRun:
 
 @dataclass(slots=True)
 class Details:
-    """Details of the entry in hand: trees while they are few, a run of lines once they are many."""
+    """Details of the entry in hand: held while they are few, a run of lines once they are many."""
 
-    trees: list[Tree] = field(default_factory=list)
+    held: list[Parts] = field(default_factory=list)
     groups: list[int] = field(default_factory=list)  # number of details of each NtryDtls that has any
     group_ref: str | None = None  # batch of the group in hand, once there is a run
     run: LeafRun | None = None
@@ -101,10 +101,10 @@ class Details:
         """How many there are."""
         return sum(self.groups)
 
-    def numbered(self) -> list[tuple[int, Tree]]:
+    def numbered(self) -> list[tuple[int, Parts]]:
         """Each held detail with the number of its group."""
         places = [group for group, size in enumerate(self.groups) for _ in range(size)]
-        return list(zip(places, self.trees, strict=False))
+        return list(zip(places, self.held, strict=False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +114,9 @@ class Written:
     line_count: int
     by_details: bool = False
     flags: tuple[str, ...] = ()
+
+
+_ONE: Final = Written(1)
 
 
 def write_entry(
@@ -127,49 +130,74 @@ def write_entry(
     place: str,
 ) -> Written:
     """Add the lines of one entry. Raises ``RefusedFile`` with a path relative to the entry."""
-    count = details.count
-    groups = trees_at(entry.tree, "NtryDtls")
-    batches = [
-        batch
-        for batch in ([below(group, "Btch") for group in groups] or [below(entry.tree, "Btch")])
-        if batch
-    ]
-    if count <= 1:
-        only = details.trees[0] if count else None
-        if count and any(text_at(batch, "NbOfTxs") not in {None, "1"} for batch in batches):
-            notes.add("batches of several payments with one detail for all", place)
-        own_batch = reference(text_at(below(only, "Refs"), "PmtInfId")) if only is not None else None
-        writer.add(**_whole(entry, only, batches, {own_batch} - {None}, options))
-        return Written(1)
-    if details.run is not None and not same_head(details.run.entry.tree, entry.tree):
+    parts = entry.parts
+    if not details.groups or details.count == 1:
+        only = details.held[0] if details.groups else None
+        row = line_of(entry, only, entry.total_minor, options, alone=True)
+        if "NtryDtls/Btch" in parts or "NtryDtls#2" in parts or "Btch" in parts:
+            batches = _batches(parts)
+            row["batch_ref"] = _declared(parts, batches, only)
+            if only is not None and any(
+                parts.get(f"{batch}/NbOfTxs") not in {None, "1"} for batch in batches
+            ):
+                notes.add("batches of several payments with one detail for all", place)
+        elif only is not None and "Refs/PmtInfId" in only:
+            row["batch_ref"] = reference(only["Refs/PmtInfId"])
+        writer.add(**row)
+        return _ONE
+    if details.run is not None and not same_head(details.run.entry.parts, parts):
         raise refused(
             "structure",
             "NtryDtls",
             f"what an entry says of itself before its details, where these are over {DETAILS_HELD}",
             "some of it after them",
         )
-    filled = [batch_ref_of(below(group, "Btch")) for group in groups if "TxDtls" in group]
+    filled = [
+        batch_ref_of(parts, f"{group}/Btch")
+        for group in each(parts, "NtryDtls")
+        if f"{group}/TxDtls" in parts
+    ]
     run = details.run or LeafRun(entry, options)
     if details.run is None:
-        for group, tree in details.numbered():
-            run.add(tree, group, filled[group] or (batch_ref_of(batches[0]) if not groups else None))
+        for group, detail in details.numbered():
+            run.add(detail, group, filled[group] or batch_ref_of(parts, "Btch"))
     flags = _prove_batches(entry, details, run, options)
     if run.sum_minor == entry.total_minor:
         return Written(run.let_go(entry, writer, emit, options), by_details=True, flags=flags)
     notes.add("details that do not add up to their entry, which is kept as one line", place)
-    writer.add(**_whole(entry, None, batches, set(run.payments), options))
+    row = line_of(entry, None, entry.total_minor, options, alone=True)
+    row["batch_ref"] = _declared(parts, _batches(parts), None) or (
+        run.payments.pop() if len(run.payments) == 1 else None
+    )
+    writer.add(**row)
     return Written(1, flags=flags)
 
 
-def same_head(one: Tree, other: Tree) -> bool:
+def same_head(one: Parts, other: Parts) -> bool:
     """Whether two readings of an entry agree in all but its details."""
-    names = (one.keys() | other.keys()) - _OUT_OF_ORDER
+    names = [
+        name for name in one.keys() | other.keys() if name.partition("/")[0].partition("#")[0] not in _LATE
+    ]
     return all(one.get(name) == other.get(name) for name in names)
 
 
-def batch_ref_of(batch: Tree) -> str | None:
+def batch_ref_of(parts: Parts, batch: str) -> str | None:
     """The batch that a group of details belongs to."""
-    return reference(text_at(batch, "PmtInfId")) or reference(text_at(batch, "MsgId"))
+    return reference(parts.get(f"{batch}/PmtInfId")) or reference(parts.get(f"{batch}/MsgId"))
+
+
+def _batches(parts: Parts) -> list[str]:
+    """Paths of what the groups of details say of their batches; version 1 says it in the entry."""
+    groups = [batch for group in each(parts, "NtryDtls") if (batch := f"{group}/Btch") in parts]
+    return groups or (["Btch"] if "Btch" in parts else [])
+
+
+def _declared(parts: Parts, batches: list[str], detail: Parts | None) -> str | None:
+    """The one payment batch that all of an entry belongs to."""
+    named = {ref for batch in batches if (ref := batch_ref_of(parts, batch))}
+    if not named and detail is not None:
+        return reference(detail.get("Refs/PmtInfId"))
+    return named.pop() if len(named) == 1 else None
 
 
 def _completed(batch: pa.RecordBatch, late: dict[str, Any], text: str | None) -> pa.RecordBatch:
@@ -185,49 +213,36 @@ def _completed(batch: pa.RecordBatch, late: dict[str, Any], text: str | None) ->
     return batch
 
 
-def _whole(
-    entry: Entry,
-    detail: Tree | None,
-    batches: list[Tree],
-    payments: set[str | None] | set[str],
-    options: ReadOptions,
-) -> dict[str, Any]:
-    """The entry as one line, which names the one payment batch that all of it belongs to."""
-    row = line_of(entry, detail, entry.total_minor, options, alone=True)
-    declared = ({batch_ref_of(batch) for batch in batches} - {None} if batches else None) or payments
-    if len(declared) == 1:
-        row["batch_ref"] = next(iter(declared))
-    return row
-
-
 def _prove_batches(entry: Entry, details: Details, run: LeafRun, options: ReadOptions) -> tuple[str, ...]:
     """Demand the count and the sum that each group of two details or more states."""
     flags = []
-    groups = [below(group, "Btch") for group in trees_at(entry.tree, "NtryDtls") if "TxDtls" in group]
-    for number, (batch, listed) in enumerate(zip(groups, details.groups, strict=False)):
-        if not batch or listed < 2:
+    parts = entry.parts
+    groups = [group for group in each(parts, "NtryDtls") if f"{group}/TxDtls" in parts]
+    for number, (group, listed) in enumerate(zip(groups, details.groups, strict=False)):
+        batch = f"{group}/Btch"
+        if batch not in parts or listed < 2:
             continue
-        stated = text_at(batch, "NbOfTxs")
+        stated = parts.get(f"{batch}/NbOfTxs")
         if stated is not None and (not stated.isdecimal() or stated.lstrip("0") != str(listed)):
             wrong = refused(
                 "control_total",
-                f"NtryDtls {number + 1}/Btch/NbOfTxs",
+                f"{batch}/NbOfTxs",
                 f"{listed}, as many details as are listed",
                 shown(stated),
                 "Details are missing or doubled; ask the bank for the file again.",
             )
             flags.append(options.demand(wrong))
             continue
-        total: Amount | None = batch.get("TtlAmt")
-        if total is None or total[1] != entry.asset or run.sum_minor is None:
+        total = amount_at(parts, f"{batch}/TtlAmt")
+        if total[0] is None or total[1] != entry.asset or run.sum_minor is None:
             continue
-        stated_minor = unsigned_minor(total, "NtryDtls/Btch/TtlAmt")
+        stated_minor = unsigned_minor(total, f"{batch}/TtlAmt")
         found_minor = abs(run.group_sums[number])
         if stated_minor != found_minor:
             exponent = exponent_of(entry.asset)
             wrong = refused(
                 "control_total",
-                f"NtryDtls {number + 1}/Btch/TtlAmt",
+                f"{batch}/TtlAmt",
                 f"{format_minor(found_minor, exponent)} {entry.asset}, the sum of its {listed} details",
                 f"{format_minor(stated_minor, exponent)}, "
                 f"{difference_in_words(found_minor, stated_minor, entry.asset)}",

@@ -9,7 +9,7 @@ from typing import Final
 
 from reconciliation.formats.camt_fields import account_in
 from reconciliation.formats.camt_money import sign_of, unsigned_minor
-from reconciliation.formats.camt_tree import Amount, Tree, below, text_at
+from reconciliation.formats.camt_parts import Parts, amount_at
 from reconciliation.formats.camt_values import local_date
 from reconciliation.formats.canonical import CardTokens
 from reconciliation.formats.notes import Notes
@@ -45,26 +45,24 @@ class Balances:
     other_codes: list[str] = field(default_factory=list)  # the first few, for refusals
     other_asset: str | None = None
 
-    def add(self, tree: Tree, notes: Notes, place: str) -> None:
+    def add(self, parts: Parts, notes: Notes, place: str) -> None:
         """Add one ``Bal``."""
-        choice = below(below(tree, "Tp"), "CdOrPrtry")
-        code = text_at(choice, "Cd") or text_at(choice, "Prtry")
-        amount: Amount = tree.get("Amt") or (None, None)
+        code = parts.get("Tp/CdOrPrtry/Cd") or parts.get("Tp/CdOrPrtry/Prtry")
+        amount = amount_at(parts, "Amt")
         if code not in _BOOKED:
             if len(self.other_codes) < 8:
                 self.other_codes.append((code or "one without code")[:35])
             self.other_asset = self.other_asset or amount[1]
             return
         minor = unsigned_minor(amount, f"Bal {code}/Amt")
-        indicator = tree.get("CdtDbtInd")
-        if indicator is None:
+        indicator = parts.get("CdtDbtInd") if "CdtDbtInd" in parts else "CRDT"
+        if "CdtDbtInd" not in parts:
             notes.add("balances without CdtDbtInd, read as credit", place)
-        day = below(tree, "Dt")
-        day_text = text_at(day, "Dt") or text_at(day, "DtTm")
+        day_text = parts.get("Dt/Dt") or parts.get("Dt/DtTm")
         self.booked.append(
             Balance(
                 code=code,
-                amount_minor=sign_of(indicator or "CRDT", f"Bal {code}") * minor,
+                amount_minor=sign_of(indicator, f"Bal {code}") * minor,
                 asset=amount[1] or "",
                 day=local_date(day_text, f"Bal {code}/Dt") if day_text else None,
             )
@@ -124,41 +122,40 @@ class Header:
     last_day: date | None  # of its period, else the day it was made
     copy_mark: str | None
     page: Page | None
-    summary: Tree
+    summary: Parts
 
 
-def header_of(tree: Tree, tokens: CardTokens) -> Header:
-    """Header of the tree of a statement, report or notification."""
-    account = below(tree, "Acct")
-    period = below(tree, "FrToDt")
-    first = text_at(period, "FrDtTm") or text_at(period, "FrDt")
-    last = text_at(period, "ToDtTm") or text_at(period, "ToDt")
-    made = text_at(tree, "CreDtTm")
-    page = next((tree[name] for name in _PAGES if tree.get(name)), None)
+def header_of(parts: Parts, tokens: CardTokens) -> Header:
+    """Header of the parts of a statement, report or notification."""
+    get = parts.get
+    first = get("FrToDt/FrDtTm") or get("FrToDt/FrDt")
+    last = get("FrToDt/ToDtTm") or get("FrToDt/ToDt")
+    made = get("CreDtTm")
+    page = next((name for name in _PAGES if name in parts), None)
     return Header(
-        identification=text_at(tree, "Id"),
-        account=account_in(below(account, "Id"), tokens),
-        account_asset=text_at(account, "Ccy"),
-        sequence_no=_sequence_no(text_at(tree, "ElctrncSeqNb") or text_at(tree, "LglSeqNb")),
+        identification=get("Id") or None,
+        account=account_in(parts, "Acct", tokens),
+        account_asset=get("Acct/Ccy") or None,
+        sequence_no=_sequence_no(get("ElctrncSeqNb") or get("LglSeqNb")),
         first_day=local_date(first, "FrToDt") if first else None,
         last_day=local_date(last, "FrToDt") if last else local_date(made, "CreDtTm") if made else None,
-        copy_mark=text_at(tree, "CpyDplctInd"),
-        page=page_of(page) if isinstance(page, dict) else None,
-        summary=below(tree, "TxsSummry"),
+        copy_mark=get("CpyDplctInd") or None,
+        page=page_of(parts, page) if page else None,
+        summary={path: text for path, text in parts.items() if path.startswith("TxsSummry/")},
     )
 
 
-def page_of(tree: Tree) -> Page:
+def page_of(parts: Parts, path: str) -> Page:
     """Page number, 1 if it is not stated, and whether it is the last one."""
-    text = text_at(tree, "PgNb") or "1"
+    text = parts.get(f"{path}/PgNb") or "1"
     if not (text.isascii() and text.isdecimal() and len(text) <= 9):
-        raise refused("structure", "PgNb", "a number of a page", shown(text))
-    return int(text), text_at(tree, "LastPgInd") in {"true", "1"}
+        raise refused("structure", f"{path}/PgNb", "a number of a page", shown(text))
+    return int(text), parts.get(f"{path}/LastPgInd") in {"true", "1"}
 
 
 def _sequence_no(text: str | None) -> int | None:
     """Zeros say that the sender does not number."""
-    if text is None:
+    if not text:
         return None
     if not (text.isascii() and text.isdecimal() and len(text) <= _SEQUENCE_DIGITS_MAX):
         raise refused("structure", "ElctrncSeqNb", "a number", shown(text))

@@ -9,30 +9,30 @@ import re
 from typing import Any, Final
 
 from ledger_core.money import MAX_AMOUNT_MINOR, exponent_of
-from reconciliation.formats.camt_tree import Amount, Tree, below, text_at, trees_at
+from reconciliation.formats.camt_parts import Amount, Parts, amount_at, each
 from reconciliation.formats.values import exact_rate, fees_json, minor_of, refused, shown
 
 SIGNS: Final = {"CRDT": 1, "DBIT": -1}  # the bank's credit raises our balance
 
-_NO_AMOUNT: Final[Amount] = (None, None)
 _RATE: Final = re.compile(r"\d{1,18}(?:\.\d{1,18})?", re.ASCII)
 _CONVERTED: Final = (
     "InstdAmt",
     "TxAmt",
     "CntrValAmt",
 )  # in the order in which they tell what the customer paid
+_EXCHANGED: Final = (*_CONVERTED, "AnncdPstngAmt", "PrtryAmt")
 _TRUE: Final = frozenset({"true", "1"})
 
 
-def sign_of(indicator: object, place: str) -> int:
+def sign_of(indicator: str | None, place: str) -> int:
     """1 for CRDT, -1 for DBIT. Code ``structure``."""
-    sign = SIGNS.get(indicator) if isinstance(indicator, str) else None
+    sign = SIGNS.get(indicator or "")
     if sign is None:
         raise refused(
             "structure",
             f"{place}/CdtDbtInd",
             "CRDT or DBIT",
-            shown(indicator) if isinstance(indicator, str) else "nothing",
+            shown(indicator),
             "Without a direction the amount means nothing; ask the sender for a corrected file.",
         )
     return sign
@@ -43,7 +43,10 @@ def unsigned_minor(amount: Amount, place: str) -> int:
     text, asset = amount
     if asset is None:
         raise refused("currency", place, "a currency in the attribute Ccy", "none")
-    minor = minor_of(text, asset, place)
+    if text is not None and not (text[:1].isdigit() and text[-1:].isdigit()):
+        minor = minor_of(_completed(text), asset, place)
+    else:
+        minor = minor_of(text, asset, place)
     if text is not None and text.startswith("-"):
         raise refused(
             "amount",
@@ -55,59 +58,56 @@ def unsigned_minor(amount: Amount, place: str) -> int:
     return minor
 
 
-def leaf_minor(detail: Tree, entry_sign: int, asset: str) -> int | None:
+def leaf_minor(detail: Parts, entry_sign: int, asset: str) -> int | None:
     """Signed amount of a detail in its entry's currency; None if it states none, or another currency."""
-    amount: Amount | None = detail.get("Amt")
-    if amount is None:
-        amount = below(below(detail, "AmtDtls"), "TxAmt").get("Amt")
-    if amount is None or amount[0] is None or amount[1] != asset:
+    path = "Amt" if "Amt" in detail else "AmtDtls/TxAmt/Amt"
+    amount = amount_at(detail, path)
+    if not amount[0] or amount[1] != asset:
         return None
-    indicator = detail.get("CdtDbtInd")
-    sign = entry_sign if indicator is None else sign_of(indicator, "TxDtls")
-    return sign * unsigned_minor(amount, "TxDtls/Amt")
+    sign = sign_of(detail["CdtDbtInd"], "TxDtls") if "CdtDbtInd" in detail else entry_sign
+    return sign * unsigned_minor(amount, f"TxDtls/{path}")
 
 
-def add_exchange(row: dict[str, Any], source: Tree, line_minor: int, asset: str, *, raises: bool) -> None:
+def add_exchange(row: dict[str, Any], source: Parts, line_minor: int, asset: str, *, raises: bool) -> None:
     """Original amount and rate of a movement that was converted."""
-    amounts = below(source, "AmtDtls")
-    if not amounts:
-        return
     original_minor, original = 0, ""
     for name in _CONVERTED:
-        amount: Amount = below(amounts, name).get("Amt") or _NO_AMOUNT
-        if amount[0] is not None and amount[1] is not None and amount[1] != asset:
-            original_minor, original = unsigned_minor(amount, f"AmtDtls/{name}"), amount[1]
+        path = f"AmtDtls/{name}/Amt"
+        amount = amount_at(source, path)
+        if amount[0] and amount[1] and amount[1] != asset:
+            original_minor, original = unsigned_minor(amount, path), amount[1]
             row["original_amount_minor"] = original_minor if raises else -original_minor
             row["original_asset"] = original
             break
-    exchanges = (below(part, "CcyXchg") for part in amounts.values() if part.__class__ is dict)
-    exchange = next((exchange for exchange in exchanges if "XchgRate" in exchange), None)
+    exchange = next(
+        (path for name in _EXCHANGED if f"{(path := f'AmtDtls/{name}/CcyXchg')}/XchgRate" in source), None
+    )
     if exchange is None:
         return
-    rate = text_at(exchange, "XchgRate") or ""
+    rate = source[f"{exchange}/XchgRate"] or ""
     if _RATE.fullmatch(rate) is None:
-        raise refused("amount", "CcyXchg/XchgRate", "a plain decimal number", shown(rate))
+        raise refused("amount", f"{exchange}/XchgRate", "a plain decimal number", shown(rate))
     row["fx_rate"] = rate
     if original:
-        fraction = _directed(exchange, rate, (original_minor, original), (abs(line_minor), asset))
+        fraction = _directed(source, exchange, (original_minor, original), (abs(line_minor), asset))
         if fraction is not None:
             row["fx_numerator"], row["fx_denominator"] = fraction
 
 
-def add_charges(row: dict[str, Any], source: Tree, line_minor: int, asset: str) -> None:
+def add_charges(row: dict[str, Any], source: Parts, line_minor: int, asset: str) -> None:
     """Charges of a movement; those inside its amount are the line's fee, positive when they cost us."""
-    charges = trees_at(source, "Chrgs")
-    if not charges:
-        return
     fee_minor = 0
     fees = []
-    for record in charges if "Amt" in charges[0] else trees_at(charges[0], "Rcrd"):
-        amount: Amount = record.get("Amt") or _NO_AMOUNT
-        minor = unsigned_minor(amount, "Chrgs/Amt")
+    records = each(source, "Chrgs") if "Chrgs/Amt" in source else each(source, "Chrgs/Rcrd")
+    for record in records:
+        amount = amount_at(source, f"{record}/Amt")
+        if amount[0] is None:
+            continue  # version 2 may state their total alone
+        minor = unsigned_minor(amount, f"{record}/Amt")
         if not minor:
             continue
-        cost_minor = -sign_of(text_at(record, "CdtDbtInd") or "DBIT", "Chrgs") * minor
-        marked = text_at(record, "ChrgInclInd")
+        cost_minor = -sign_of(source.get(f"{record}/CdtDbtInd") or "DBIT", record) * minor
+        marked = source.get(f"{record}/ChrgInclInd")
         included = marked in _TRUE if marked else _explains(source, cost_minor, line_minor, asset)
         fees.append(("charge", cost_minor, str(amount[1]), included))
         if included and amount[1] == asset:
@@ -118,23 +118,33 @@ def add_charges(row: dict[str, Any], source: Tree, line_minor: int, asset: str) 
     row["fees"] = fees_json(fees)
 
 
-def _explains(source: Tree, cost_minor: int, line_minor: int, asset: str) -> bool:
+def _completed(text: str) -> str:
+    """A decimal of XML Schema may begin or end with its point: .5 is 0.5, and 5. is 5."""
+    if len(text) > 1:
+        if text.startswith("."):
+            return f"0{text}"
+        if text.endswith("."):
+            return text[:-1]
+    return text
+
+
+def _explains(source: Parts, cost_minor: int, line_minor: int, asset: str) -> bool:
     """Whether a charge without mark is what parts the payment's own amount from the booked one: 53 = 50 + 3."""
-    amounts = below(source, "AmtDtls")
-    for amount in (source.get("Amt"), *(below(amounts, name).get("Amt") for name in ("TxAmt", "InstdAmt"))):
-        if amount is not None and amount[0] is not None and amount[1] == asset:
-            paid_minor = unsigned_minor(amount, "TxDtls/Amt")
+    for path in ("Amt", "AmtDtls/TxAmt/Amt", "AmtDtls/InstdAmt/Amt"):
+        amount = amount_at(source, path)
+        if amount[0] and amount[1] == asset:
+            paid_minor = unsigned_minor(amount, path)
             if abs(line_minor) != paid_minor:
                 return abs(line_minor + cost_minor) == paid_minor
     return False
 
 
 def _directed(
-    exchange: Tree, rate: str, original: tuple[int, str], booked: tuple[int, str]
+    source: Parts, exchange: str, original: tuple[int, str], booked: tuple[int, str]
 ) -> tuple[int, int] | None:
     """The rate as booked / original in major units; None where neither the unit currency nor the amounts tell."""
-    fraction = exact_rate(rate)
-    named = {text_at(exchange, name) for name in ("SrcCcy", "TrgtCcy", "UnitCcy")} - {None}
+    fraction = exact_rate(source[f"{exchange}/XchgRate"])
+    named = {source.get(f"{exchange}/{name}") for name in ("SrcCcy", "TrgtCcy", "UnitCcy")} - {None}
     if fraction is None or not named <= {original[1], booked[1]}:
         return None
     numerator, denominator = fraction
@@ -143,7 +153,7 @@ def _directed(
     times = _close(left * denominator, right * numerator)
     divided = _close(left * numerator, right * denominator)
     if times == divided:
-        unit = text_at(exchange, "UnitCcy")
+        unit = source.get(f"{exchange}/UnitCcy")
         times, divided = unit == original[1], unit == booked[1]
     if times == divided:
         return None

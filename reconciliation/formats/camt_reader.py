@@ -13,18 +13,20 @@ from reconciliation.errors import RefusedFile
 from reconciliation.formats.camt_details import DETAILS_HELD, Details, LeafRun, batch_ref_of, write_entry
 from reconciliation.formats.camt_header import Balances, Header, Page, header_of, page_of
 from reconciliation.formats.camt_lines import Entry, entry_of
+from reconciliation.formats.camt_parts import Parts, each, name_of, parts_of, texts_at
 from reconciliation.formats.camt_statement import OpenStatement
 from reconciliation.formats.camt_totals import Totals
-from reconciliation.formats.camt_tree import Tree, below, name_of, text_at, texts_at, tree_of
 from reconciliation.formats.camt_values import local_date
 from reconciliation.formats.canonical import Emit, LineWriter, ParsedDelivery, ReadOptions, Statement
 from reconciliation.formats.notes import Notes
-from reconciliation.formats.values import reference, refused
+from reconciliation.formats.values import refused
 from reconciliation.formats.xml_stream import Element, ElementStream, forget_before, release
 
 _VERSION: Final = re.compile(r"camt\.05[234]\.(\d{3}\.\d{2})", re.ASCII)
 _VERSIONS_KNOWN: Final = frozenset(f"001.{number:02}" for number in range(2, 15))
 _TEST_MARK: Final = re.compile(r"SPS/[^/]*/TEST", re.ASCII)  # Swiss payment standards, group header
+_DETAIL: Final = frozenset({"TxDtls"})
+_OWN_EVENTS: Final = frozenset({"Ntry", "Bal"})
 _WHICH: Final = "Check which message this is, and register the file under its own format."
 
 
@@ -79,23 +81,22 @@ class CamtReader:
 
     def application_header(self, element: Element) -> None:
         """The header before the message may mark a repeat."""
-        tree = tree_of(element, self._limit)
+        parts = parts_of(element, self._limit)
         for name in ("CpyDplct", "PssblDplct"):
-            text = text_at(tree, name)
-            if text is not None and text != "false":
+            text = parts.get(name)
+            if text and text != "false":
                 what = f"marked as a repeat in the application header ({name} {text[:10]})"
                 self._notes.add(what, "AppHdr")
 
     def group_header(self, element: Element) -> None:
         """Message id, page and test mark."""
-        tree = tree_of(element, self._limit)
-        page = below(tree, "MsgPgntn")
-        self._message_page = page_of(page) if page else None
-        made = text_at(tree, "CreDtTm")
+        parts = parts_of(element, self._limit)
+        self._message_page = page_of(parts, "MsgPgntn") if "MsgPgntn" in parts else None
+        made = parts.get("CreDtTm")
         self._message_day = local_date(made, "GrpHdr/CreDtTm") if made else None
-        self._test_mode |= any(map(_TEST_MARK.fullmatch, texts_at(tree, "AddtlInf")))
+        self._test_mode |= any(map(_TEST_MARK.fullmatch, texts_at(parts, "AddtlInf")))
         if self._file_reference is None:
-            self._file_reference = text_at(tree, "MsgId")
+            self._file_reference = parts.get("MsgId") or None
         else:
             self._notes.add("further messages in the same file", f"after {self._entry_no} entries")
 
@@ -104,7 +105,7 @@ class CamtReader:
         parent = element.getparent()
         if parent is not None and name_of(parent) == self._message.element:
             place = f"statement {self._number() + 1}"
-            self._balances.add(tree_of(element, self._limit), self._notes, place)
+            self._balances.add(parts_of(element, self._limit), self._notes, place)
             release(element)
             forget_before(element, parent)
 
@@ -119,27 +120,27 @@ class CamtReader:
             self._group = group
             details.groups.append(0)
             if details.run is not None:
-                details.group_ref = batch_ref_of(below(tree_of(group, self._limit), "Btch"))
+                details.group_ref = batch_ref_of(parts_of(group, self._limit, without=_DETAIL), "Btch")
         details.groups[-1] += 1
-        tree = tree_of(element, self._limit)
+        parts = parts_of(element, self._limit)
         release(element)
         forget_before(element, group)
-        if len(details.trees) < DETAILS_HELD:
-            details.trees.append(tree)
+        if len(details.held) < DETAILS_HELD:
+            details.held.append(parts)
             return
         run = details.run or self._start_run(group)
-        run.add(tree, len(details.groups) - 1, details.group_ref)
+        run.add(parts, len(details.groups) - 1, details.group_ref)
 
     def entry(self, element: Element) -> None:
         """Add the lines of an entry, and free the one before it."""
         self._entry_no += 1
         opened = self._page_of(element)
-        place = self.place = f"statement {opened.number + 1}, entry {self._entry_no}"
-        tree = tree_of(element, self._limit)
-        named = reference(text_at(tree, "AcctSvcrRef")) or reference(text_at(tree, "NtryRef"))
+        self.place = place = f"statement {opened.number + 1}, entry {self._entry_no}"
+        parts = parts_of(element, self._limit)
+        named = parts.get("AcctSvcrRef") or parts.get("NtryRef")
         if named:
-            place = self.place = f"{place} ({named[:40]})"
-        entry = self._entry_of(tree, opened, self._entry_no, self._notes)
+            self.place = place = f"{place} ({named[:40]})"
+        entry = self._entry_of(parts, opened, self._entry_no, self._notes)
         if self.elements is not None:
             entry.shared["byte_offset"], entry.shared["byte_length"] = self.elements.location(element)
         details = self._details
@@ -155,7 +156,8 @@ class CamtReader:
             place=place,
         )
         self._totals.add(entry, written.line_count, place, by_details=written.by_details)
-        opened.flags += map(self._options.card_tokens.masked, written.flags)
+        if written.flags:
+            opened.flags += map(self._options.card_tokens.masked, written.flags)
         release(element)
         if self._page is not None:
             forget_before(element, self._page)
@@ -172,7 +174,7 @@ class CamtReader:
             raise refused("not_this_format", name_of(element), expected, "it elsewhere", _WHICH)
         opened = self._begun(element)
         self._tag = self._tag or element.tag
-        header = header_of(tree_of(element, self._limit), self._options.card_tokens)
+        header = self._header_of(element)
         self.place = self._named(opened.number, header)
         if (header.account, header.identification) != opened.key:
             raise refused("structure", "Id", "identification and account before the entries", "them after")
@@ -215,7 +217,7 @@ class CamtReader:
         if element is self._page and self._open is not None:
             return self._open
         self._demand_message(element)
-        header = header_of(tree_of(element, self._limit), self._options.card_tokens)
+        header = self._header_of(element)
         page = header.page or self._message_page
         self._page = element
         if self._open is not None and self._open.continued_by(header, page):
@@ -258,11 +260,12 @@ class CamtReader:
         if element is None or name_of(element) != "Ntry":
             raise refused("structure", "TxDtls", "details below an entry", "them elsewhere")
         opened = self._page_of(element)
-        tree = tree_of(element, self._limit)
-        entry = self._entry_of(tree, opened, self._entry_no + 1, Notes())
+        parts = parts_of(element, self._limit)
+        entry = self._entry_of(parts, opened, self._entry_no + 1, Notes())
         details = self._details
         run = details.run = LeafRun(entry, self._options)
-        refs = [batch_ref_of(below(part, "Btch")) for part in tree["NtryDtls"] if "TxDtls" in part]
+        groups = [path for path in each(parts, "NtryDtls") if f"{path}/TxDtls" in parts]
+        refs = [batch_ref_of(parts, f"{path}/Btch") for path in groups]
         details.group_ref = refs[-1]
         details.groups[-1] -= 1  # the one that is to come
         for number, held in details.numbered():
@@ -270,17 +273,20 @@ class CamtReader:
         details.groups[-1] += 1
         return run
 
-    def _entry_of(self, tree: Tree, opened: OpenStatement, number: int, notes: Notes) -> Entry:
+    def _entry_of(self, parts: Parts, opened: OpenStatement, number: int, notes: Notes) -> Entry:
         shared = {"statement_no": opened.number, "record_no": number}
-        return entry_of(tree, shared=shared, day=self._page_day, notes=notes, place=self.place)
+        return entry_of(parts, shared=shared, day=self._page_day, notes=notes, place=self.place)
 
     def _page_day(self, booked: bool) -> date | None:
         """The day of the page in hand, for entries that state none; for booked ones only if it covers but one."""
         if self._days is None and self._page is not None:
-            header = header_of(tree_of(self._page, self._limit), self._options.card_tokens)
+            header = self._header_of(self._page)
             self._days = self._balances.period(header, self._message_day)
         first, last = self._days or (None, None)
         return last if not booked or first == last else None
+
+    def _header_of(self, page: Element) -> Header:
+        return header_of(parts_of(page, self._limit, without=_OWN_EVENTS), self._options.card_tokens)
 
     def _demand_message(self, element: Element) -> None:
         name = name_of(element)

@@ -13,8 +13,8 @@ from typing import Final
 from ledger_core.money import MAX_AMOUNT_MINOR, exponent_of, format_minor
 from reconciliation.errors import RefusedFile
 from reconciliation.formats.camt_header import CLOSING, INTERIM, OPENING, Balance, Balances, Header, Page
+from reconciliation.formats.camt_parts import Parts
 from reconciliation.formats.camt_totals import Totals, compare_summary
-from reconciliation.formats.camt_tree import Tree
 from reconciliation.formats.canonical import Statement
 from reconciliation.formats.values import asset_of, difference_in_words, refused
 
@@ -43,7 +43,7 @@ class OpenStatement:
     last_day: date | None = None
     proofs: list[str] = field(default_factory=list)
     flags: list[str] = field(default_factory=list)
-    summaries: list[Tree] = field(default_factory=list)  # stated totals that are not those of their page
+    summaries: list[Parts] = field(default_factory=list)  # stated totals that are not those of their page
     told: str = "no balance at all"
 
     @property

@@ -10,8 +10,8 @@ from typing import Final
 from ledger_core.money import exponent_of, format_minor
 from reconciliation.errors import RefusedFile
 from reconciliation.formats.camt_lines import Entry
-from reconciliation.formats.camt_money import sign_of, unsigned_minor
-from reconciliation.formats.camt_tree import Tree, below, text_at
+from reconciliation.formats.camt_money import sign_of
+from reconciliation.formats.camt_parts import Parts
 from reconciliation.formats.values import minor_of, refused
 
 _GROUPS: Final = (("TtlNtries", (1, -1)), ("TtlCdtNtries", (1,)), ("TtlDbtNtries", (-1,)))
@@ -98,7 +98,7 @@ class Totals:
         return (f"{self.by_details} entries = the sums of their {self.details} details",)
 
 
-def compare_summary(summary: Tree, totals: Totals, asset: str) -> list[str] | RefusedFile:
+def compare_summary(summary: Parts, totals: Totals, asset: str) -> list[str] | RefusedFile:
     """Compare the totals that the sender states with the entries; gives the proofs, or what is wrong."""
     told = _compared(summary, totals.booked_sums, totals.booked_counts, asset, "as booked here")
     if isinstance(told, RefusedFile) and (totals.other_counts[1] or totals.other_counts[-1]):
@@ -109,54 +109,58 @@ def compare_summary(summary: Tree, totals: Totals, asset: str) -> list[str] | Re
 
 
 def _compared(
-    summary: Tree, sums: dict[int, int], counts: dict[int, int], asset: str, which: str
+    summary: Parts, sums: dict[int, int], counts: dict[int, int], asset: str, which: str
 ) -> list[str] | RefusedFile:
     exponent = exponent_of(asset)
     proofs = []
     for name, signs in _GROUPS:
-        group = below(summary, name)
-        if not group:
+        group = f"TxsSummry/{name}"
+        if group not in summary:
             continue
         count, sum_minor = sum(counts[sign] for sign in signs), sum(sums[sign] for sign in signs)
-        stated_count, stated_sum = text_at(group, "NbOfNtries"), text_at(group, "Sum")
-        wrong = stated_count is not None and (
-            not stated_count.isdecimal() or stated_count.lstrip("0") != str(count or "")
-        )
-        if stated_sum is not None:
+        stated_count, stated_sum = summary.get(f"{group}/NbOfNtries"), summary.get(f"{group}/Sum")
+        wrong = bool(stated_count) and stated_count is not None and _number(stated_count) != count
+        if stated_sum:
             # a plain number without direction; some senders write what was debited with a minus
-            wrong = wrong or abs(minor_of(stated_sum, asset, f"TxsSummry/{name}/Sum")) != sum_minor
+            wrong = wrong or abs(minor_of(stated_sum, asset, f"{group}/Sum")) != sum_minor
         if wrong:
             return refused(
                 "control_total",
-                f"TxsSummry/{name}",
+                group,
                 f"{count} entries of {format_minor(sum_minor, exponent)} {asset} {which}",
                 f"{(stated_count or 'no count')[:20]} entries of {(stated_sum or 'no sum')[:40]}",
                 "Entries are missing or doubled; ask the bank for the statement again.",
             )
         proofs.append(f"{name}: {stated_count or 'no count'} entries, sum {stated_sum or 'not stated'}")
-    return _net_compared(below(summary, "TtlNtries"), sums, asset, proofs)
+    return _net_compared(summary, sums, asset, proofs)
 
 
 def _net_compared(
-    group: Tree, sums: dict[int, int], asset: str, proofs: list[str]
+    summary: Parts, sums: dict[int, int], asset: str, proofs: list[str]
 ) -> list[str] | RefusedFile:
     """The net of all entries: a record of its own from version 4 on, two elements of the group before."""
-    record = below(group, "TtlNetNtry")
-    amount = record.get("Amt") if record else (text_at(group, "TtlNetNtryAmt"), None)
-    indicator = record.get("CdtDbtInd") if record else group.get("CdtDbtInd")
-    if amount is None or amount[0] is None:
+    group = "TxsSummry/TtlNtries"
+    record = f"{group}/TtlNetNtry"
+    path = f"{record}/Amt" if record in summary else f"{group}/TtlNetNtryAmt"
+    indicator = summary.get(f"{record if record in summary else group}/CdtDbtInd")
+    text = summary.get(path)
+    if not text:
         return proofs
-    net_minor = unsigned_minor((amount[0], asset), "TxsSummry/TtlNtries/TtlNetNtry")
-    if net_minor and indicator is not None:
-        net_minor *= sign_of(indicator, "TxsSummry/TtlNtries")
+    net_minor = abs(minor_of(text, asset, path))
+    if net_minor and indicator:
+        net_minor *= sign_of(indicator, group)
     found_minor = sums[1] - sums[-1]
-    if net_minor != (found_minor if indicator is not None else abs(found_minor)):
+    if net_minor != (found_minor if indicator else abs(found_minor)):
         exponent = exponent_of(asset)
         return refused(
             "control_total",
-            "TxsSummry/TtlNtries/TtlNetNtry",
+            path,
             f"{format_minor(found_minor, exponent)} {asset}, the net of the entries here",
             format_minor(net_minor, exponent),
             "Entries are missing or doubled; ask the bank for the statement again.",
         )
-    return [*proofs, f"net of all entries {amount[0]}"]
+    return [*proofs, f"net of all entries {text}"]
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 18 else None

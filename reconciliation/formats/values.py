@@ -13,7 +13,13 @@ from json.encoder import encode_basestring
 from typing import Final
 
 from ledger_core.errors import AmountError, UnknownAssetError
-from ledger_core.money import MAX_AMOUNT_MINOR, exponent_of, format_minor, parse_amount_minor
+from ledger_core.money import (
+    ISO_4217_EXPONENTS,
+    MAX_AMOUNT_MINOR,
+    exponent_of,
+    format_minor,
+    parse_amount_minor,
+)
 from reconciliation.errors import RefusedFile
 from reconciliation.vocabulary import FEE_TYPES, OTHER_REFERENCES
 
@@ -23,6 +29,7 @@ _FOUND_LENGTH_MAX: Final = 40
 _DIGITS: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
 _ASSET: Final = re.compile(r"[A-Z]{3}", re.ASCII)
 _RATE: Final = re.compile(r"[0-9]{0,9}(?:[.,][0-9]{0,16})?", re.ASCII)
+_PLAIN_LENGTH_MAX: Final = 18  # fits 64 bits whatever the digits
 _RATE_TERM_MAX: Final = 2**63 - 1
 _NOT_PROVIDED: Final = frozenset(
     {"NOTPROVIDED", "NOT PROVIDED", "NONREF", "NOREF", "NOTAVAILABLE", "N/A", "NULL", "NONE"}
@@ -59,6 +66,17 @@ def minor_of(text: str | None, asset: str, place: str, *, decimal_mark: str = ".
     >>> minor_of("12,5", "EUR", "row 1", decimal_mark=",")
     1250
     """
+    exponent = ISO_4217_EXPONENTS.get(asset)
+    if text and exponent is not None and len(text) <= _PLAIN_LENGTH_MAX and text.isascii():
+        whole, mark, fraction = text.partition(
+            decimal_mark
+        )  # as most amounts are: all their decimals, no sign
+        if (
+            whole.isdecimal()
+            and len(fraction) == exponent
+            and (fraction.isdecimal() or not (mark or exponent))
+        ):
+            return int(whole + fraction)
     try:
         exponent = exponent_of(asset)
         return parse_amount_minor(text or "", exponent, decimal_mark=decimal_mark)
