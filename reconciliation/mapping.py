@@ -58,6 +58,7 @@ class TableRules(Block):
     header_row: int | None = Field(
         default=None, ge=0, le=1000
     )  # 0: none; left out: the first with all columns
+    skip_rows: int = Field(default=0, ge=0, le=1000)  # rows above a table that has no header
     footer_rows: int = Field(default=0, ge=0, le=1000)  # rows at the end that are no lines
     open_end: bool = False  # the sender does not end the last line, so that a cut file may look whole
     ragged_rows: Literal["refuse", "skip"] = "refuse"  # rows of another width than the header
@@ -65,6 +66,12 @@ class TableRules(Block):
     sheet: str | None = None  # of a workbook that has several
     formulas: Literal["refuse", "cached"] = "refuse"  # in a workbook: cells that were calculated
     digits: Literal["exact", "fifteen"] = "exact"  # in a workbook: numbers as stored, or as Excel shows them
+
+    @model_validator(mode="after")
+    def _skips(self) -> "TableRules":
+        if self.skip_rows and self.header_row != 0:
+            raise ValueError("skip_rows goes with header_row: 0; a header says itself where the table begins")
+        return self
 
 
 class Cell(Block):
@@ -351,6 +358,15 @@ class MappingRules(Block):
             *(value.cell for value in values if value is not None),
         )
         return [cell for cell in cells if cell is not None]
+
+    @model_validator(mode="after")
+    def _findable(self) -> "MappingRules":
+        booking = self.columns.get("booking_date", ("",))[0]
+        if booking.startswith("#") and self.table.header_row is None:
+            raise ValueError(
+                "table: columns named by their place need header_row (0 for a table without header)"
+            )
+        return self
 
     @property
     def header_rows_used(self) -> int:

@@ -77,13 +77,18 @@ class _Table(RowTable):
             if self._first:
                 yield self.cells(self._first)
             for batch in self._rows.batches(self._width):
+                self._demand_end()
                 yield Cells(
                     column=batch.column,
                     row_nos=batch.row_nos,
                     byte_offsets=batch.byte_offsets if self._addressable else None,
                     byte_lengths=batch.byte_lengths if self._addressable else None,
                 )
-        if not self._rows.last_line_ended and not table.open_end:
+        self._demand_end()
+
+    def _demand_end(self) -> None:
+        """A last line that is not ended was cut, unless the mapping says that the sender never ends it."""
+        if not self._rows.last_line_ended and not self._rules.table.open_end:
             expected = "the end of the last line"
             raise refused("truncated", "end of file", expected, "the end of the file inside it", _OPEN_END)
 
@@ -108,6 +113,7 @@ class _AsUtf8:
 
     def __init__(self, stream: BinaryIO, encoding: str, bytes_max: int) -> None:
         self._stream = stream
+        self._encoding = encoding.upper()
         self._decoder = codecs.getincrementaldecoder(encoding)()
         self._bytes_left = bytes_max
         self._rest = b""
@@ -123,10 +129,8 @@ class _AsUtf8:
                 raise refused("limit", "file", "fewer bytes", "more", NOT_THIS_LAYOUT)
             try:
                 text = self._decoder.decode(chunk, final=self._ended)
-            except UnicodeDecodeError as error:
-                raise refused(
-                    "structure", "file", error.encoding.upper(), error.reason[:60], NOT_THIS_LAYOUT
-                ) from None
+            except UnicodeError as error:
+                raise refused("structure", "file", self._encoding, str(error)[:60], NOT_THIS_LAYOUT) from None
             self._rest += (text if self._started else text.removeprefix("\ufeff")).encode()
             self._started = self._started or bool(text)
         given, self._rest = self._rest[:size], self._rest[size:]

@@ -66,7 +66,7 @@ class RowTable:
         """Columns by their places; above them are the rows down to the last one that a value is taken from."""
         above: dict[int, Sequence[str | None]] = {}
         for row in self._coming:
-            if row.row_no > self._rules.header_rows_used:
+            if row.row_no > max(self._rules.table.skip_rows, self._rules.header_rows_used):
                 self._width = len(row.fields)
                 self._first = (row,)
                 return [""] * self._width, above, f"row {row.row_no}"
