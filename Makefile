@@ -2,13 +2,14 @@
 #   make demo    five invented business days through the whole pipeline
 #   make test    the whole test suite; ARGS="-k word" for a part
 #   make up      Dagster UI and daemon on :3000, review app on :8600
+#   make corpora  what becomes of every real file of the corpora, per format and repository
 #   make check   lint, types, import rule, then the tests
 #   make lock    requirements.lock anew from pyproject.toml; UPGRADE=1 takes the newest versions
 
 MAKEFLAGS += --no-print-directory
 bin := .venv/bin
 
-.PHONY: demo test up check setup lock
+.PHONY: demo test up corpora check setup lock
 
 demo: setup
 	@$(bin)/tieout demo $(ARGS)
@@ -18,6 +19,9 @@ test: setup
 
 up: setup
 	@$(bin)/tieout up $(ARGS)
+
+corpora: setup
+	@$(bin)/python -m tests.corpora
 
 check: setup
 	@$(bin)/ruff check --quiet .

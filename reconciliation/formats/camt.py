@@ -29,6 +29,8 @@ _HANDLERS: Final[dict[str, Callable[[CamtReader, Element], None]]] = {
 def sniff_message(head: bytes, message: Message) -> bool:
     """Whether the first bytes look like this message: by container or, before any container, by namespace."""
     text = decoded_head(head)
+    if not text.lstrip().startswith("<"):
+        return False  # a bank's list of what it offers, say, names every message
     if any(other.container in text for other in MESSAGES.values()):
         return message.container in text
     return f":{message.name}." in text
