@@ -137,7 +137,6 @@ class _Reader:
             "byte_length": record.byte_length,
         }
         for movement in movements:
-            self._compare(told, movement, place)
             part = self._part(account, movement, place)
             if movement.status == "booked":
                 part.movement_minor += movement.amount_minor
@@ -146,7 +145,7 @@ class _Reader:
                 part.pending_count += 1
             self._writer.add(
                 **shared,
-                **({} if is_dispute else _original(told, movement, place)),
+                **({} if is_dispute else self._original(told, movement, place)),
                 statement_no=part.number,
                 detail_no=movement.detail_no,
                 native_id=f"{identification}:{movement.event}" if movement.event else identification,
@@ -247,13 +246,24 @@ class _Reader:
         )
         return part
 
-    def _compare(self, told: Mapping[str, Any], movement: _Movement, place: str) -> None:
-        """Note where less was disbursed than was paid in the same currency, which Braintree does not explain."""
-        if "amountDisputed" in told or movement.status != "booked":
-            return
-        paid_minor, asset = money(told, "amount", place)
-        if asset == movement.asset and abs(paid_minor) != abs(movement.amount_minor):
-            self._note(f"{place}: disbursed is not the amount of the payment, as in others perhaps")
+    def _original(self, told: Mapping[str, Any], movement: _Movement, place: str) -> dict[str, Any]:
+        """What the customer paid where it was disbursed in another currency, and the rate; else it must be the same."""
+        if movement.status != "booked":
+            return {}
+        paid_minor, paid_asset = money(told, "amount", place)
+        if paid_asset == movement.asset:
+            if abs(paid_minor) != abs(movement.amount_minor):
+                self._note(f"{place}: disbursed is not the amount of the payment, as in others perhaps")
+            return {}
+        rate = optional_text(member(told, "disbursementDetails", place), "exchangeRate")
+        fraction = exact_rate(rate) or (None, None)
+        return {
+            "original_amount_minor": -abs(paid_minor) if movement.amount_minor < 0 else abs(paid_minor),
+            "original_asset": paid_asset,
+            "fx_rate": rate[:40] if rate else None,
+            "fx_numerator": fraction[0],
+            "fx_denominator": fraction[1],
+        }
 
     def _note(self, text: str) -> None:
         if len(self._notes) < _NOTES_MAX:
@@ -314,19 +324,3 @@ def _dispute_movements(told: Mapping[str, Any], place: str) -> Iterator[_Movemen
             status="info",
             event=text_of(told, "status", place),
         )
-
-
-def _original(told: Mapping[str, Any], movement: _Movement, place: str) -> dict[str, Any]:
-    """What the customer paid where it was disbursed in another currency, and the rate."""
-    original_minor, original_asset = money(told, "amount", place)
-    if movement.status != "booked" or original_asset == movement.asset:
-        return {}
-    rate = optional_text(member(told, "disbursementDetails", place), "exchangeRate")
-    fraction = exact_rate(rate) or (None, None)
-    return {
-        "original_amount_minor": -abs(original_minor) if movement.amount_minor < 0 else abs(original_minor),
-        "original_asset": original_asset,
-        "fx_rate": rate[:40] if rate else None,
-        "fx_numerator": fraction[0],
-        "fx_denominator": fraction[1],
-    }

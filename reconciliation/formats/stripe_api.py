@@ -359,10 +359,10 @@ def _minor(text: Any, asset: str, place: str) -> int:
     """Minor units of an integer of the API."""
     if not isinstance(text, NumberText) or _INTEGER.fullmatch(text) is None:
         raise refused("amount", place, "an integer of at most 18 digits", shown(str(text)))
+    if asset not in _DECIMALS:
+        return int(text)
     exponent = exponent_of(asset)
-    unsigned = implied_minor(
-        text.lstrip("-"), place, decimals=_DECIMALS.get(asset, exponent), exponent=exponent
-    )
+    unsigned = implied_minor(text.lstrip("-"), place, decimals=_DECIMALS[asset], exponent=exponent)
     return -unsigned if text[0] == "-" else unsigned
 
 

@@ -275,9 +275,7 @@ def by_asset(delivery: WholeDelivery) -> dict[str, Statement]:
 
 
 def content_of(delivery: WholeDelivery) -> list[str]:
-    return sorted(
-        str(line) for line in told(delivery, "record_no", "statement_no")
-    )
+    return sorted(str(line) for line in told(delivery, "record_no", "statement_no"))
 
 
 @given(st.integers(min_value=0, max_value=len(report(ROWS)) - 1))
@@ -331,7 +329,97 @@ def test_a_file_is_recognised_by_its_first_bytes() -> None:
 def test_every_registered_format_offers_what_a_format_must() -> None:
     assert {"camt.053", "stripe.payout_reconciliation", "mastercard.ipm"} <= registry.FORMATS.keys()
     for module in registry.FORMATS.values():
-        with pytest.raises(RefusedFile):
+        with pytest.raises((RefusedFile, SourcesError)):
             read_whole(
                 module, io.BytesIO(b"nothing of the kind"), ReadOptions(card_tokens=OPTIONS.card_tokens)
             )
+
+
+def test_every_field_that_the_report_offers_is_kept() -> None:
+    columns = (
+        *COLUMNS,
+        "charge_id",
+        "payment_intent_id",
+        "invoice_number",
+        "customer_id",
+        "trace_id",
+        "dispute_reason",
+    )
+    disputed = ROWS[2] | {
+        "charge_id": "ch_1",
+        "payment_intent_id": "pi_1",
+        "invoice_number": "INV-1",
+        "customer_id": "cus_1",
+        "trace_id": "TRACE1",
+        "dispute_reason": "fraudulent",
+    }
+    content = report([disputed], columns=columns)
+    (line,) = read(content).lines.to_pylist()
+    assert line["fees"] == '[{"amount_minor":1500,"asset":"EUR","included":true,"type":"chargeback"}]'
+    assert (
+        line["other_refs"] == '{"customer":"cus_1","invoice":"INV-1","original":"ch_1","transaction":"pi_1"}'
+    )
+    assert (line["ref_servicer"], line["reason_code"], line["type_code"]) == (
+        "TRACE1",
+        "fraudulent",
+        "dispute",
+    )
+    assert (line["settlement_date"], line["status"]) == (date(2026, 11, 17), "booked")
+    raw = content[line["byte_offset"] : line["byte_offset"] + line["byte_length"]]
+    assert raw == content.splitlines()[1]
+
+
+def test_a_payout_that_does_not_prove_may_be_waived_with_its_figures() -> None:
+    wrong = report([*ROWS[:5], payout("314.50"), ROWS[6]])
+    options = dataclasses.replace(OPTIONS, waived=frozenset({"control_total"}))
+    euro, yen = read_whole(stripe_payout, io.BytesIO(wrong), options).parsed.statements
+    assert euro.flags[0].startswith("waived: control_total: payout po_1 (row 7): expected 31.45 EUR")
+    assert euro.flags[0].endswith("it is 10 times what was expected, which points to wrong minor digits")
+    assert (euro.proofs, yen.flags) == (("net = gross - fee in 5 rows",), ())
+
+
+def test_many_payouts_are_proved_each_and_told_in_short() -> None:
+    rows = [
+        one
+        for number in range(150)
+        for one in (row(f"c{number}", "1", automatic_payout_id=f"po_{number}"), payout("-1", f"po_{number}"))
+    ]
+    (statement,) = read(report(rows)).parsed.statements
+    assert len(statement.proofs) == 102
+    assert statement.proofs[-1] == "50 more payouts, each with its rows = 0"
+
+
+def test_a_large_report_comes_in_several_batches() -> None:
+    rows = [row(str(number), "1.00") for number in range(25_000)]
+    batches: list[int] = []
+    content = report([*rows, payout("-25000.00")])
+    parsed = stripe_payout.read(io.BytesIO(content), OPTIONS, lambda batch: batches.append(batch.num_rows))
+    assert sum(batches) == 25_001
+    assert len(batches) > 1
+    assert parsed.statements[0].movement_minor == 0
+
+
+def test_verification_codes_are_refused() -> None:
+    wrong = refusal(report([ROWS[0] | {"description": "CVV2: 123"}]))
+    assert wrong.code == "sensitive_data"
+    assert "123" not in str(wrong)
+
+
+@given(st.integers(0, len(report(ROWS)) - 1), st.binary(max_size=3))
+def test_any_edit_gives_a_delivery_or_a_refusal(place: int, edit: bytes) -> None:
+    content = report(ROWS)
+    with contextlib.suppress(RefusedFile):
+        read(content[:place] + edit + content[place + 1 :])
+
+
+@given(st.integers(0, len(report(ROWS)) - 1))
+def test_an_amount_or_a_row_that_changes_is_noticed(place: int) -> None:
+    """Whatever digit of an amount changes, the file is refused; so is one without any of its rows."""
+    lines = report(ROWS).decode().splitlines(keepends=True)
+    number = 1 + place % len(ROWS)
+    dropped = "".join(lines[:number] + lines[number + 1 :]).encode()
+    assert refusal(dropped, payout_rows="required").code in {"control_total", "truncated"}
+    fields = lines[number].split(",")
+    for index in (6, 7, 8):
+        changed = [*fields[:index], "9" + fields[index].lstrip("-"), *fields[index + 1 :]]
+        assert refusal("".join([*lines[:number], ",".join(changed), *lines[number + 1 :]]).encode())
