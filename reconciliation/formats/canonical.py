@@ -21,22 +21,32 @@ _LINE_FIELDS: Final[list[Any]] = [
     pa.field("record_no", pa.int64(), nullable=False),  # 1-based record, row or entry number in the file
     pa.field("detail_no", pa.int32()),  # 1-based place in a batch booking; null where the line is the record
     pa.field("native_id", pa.string()),  # the source's own stable id of the movement, if it has one
-    pa.field("status", pa.string(), nullable=False),  # one of vocabulary.LINE_STATUSES; only booked ones count
+    pa.field(
+        "status", pa.string(), nullable=False
+    ),  # one of vocabulary.LINE_STATUSES; only booked ones count
     pa.field("booking_date", pa.date32(), nullable=False),  # local date as written, never shifted by zone
     pa.field("value_date", pa.date32()),
     pa.field("settlement_date", pa.date32()),  # when institutions pay each other, where the standard says so
     pa.field("event_at", pa.timestamp("us", tz="UTC")),  # instant of the customer event, where stated
     pa.field("amount_minor", pa.int64(), nullable=False),  # net effect on our balance; positive raises it
     pa.field("asset", pa.string(), nullable=False),  # ISO 4217 code, upper case
-    pa.field("fee_minor", pa.int64(), nullable=False),  # kept back from gross; gross = amount_minor + fee_minor
-    pa.field("fees", pa.string()),  # JSON by values.fees_json: each fee with type, amount, asset, included or not
+    pa.field(
+        "fee_minor", pa.int64(), nullable=False
+    ),  # kept back from gross; gross = amount_minor + fee_minor
+    pa.field(
+        "fees", pa.string()
+    ),  # JSON by values.fees_json: each fee with type, amount, asset, included or not
     pa.field("original_amount_minor", pa.int64()),  # what the customer paid, in original_asset, same sign
     pa.field("original_asset", pa.string()),
     pa.field("fx_rate", pa.string()),  # exact decimal text as the source states it
-    pa.field("fx_numerator", pa.int64()),  # amount = original amount x numerator / denominator, in major units;
+    pa.field(
+        "fx_numerator", pa.int64()
+    ),  # amount = original amount x numerator / denominator, in major units;
     pa.field("fx_denominator", pa.int64()),  # both null where the direction of the rate is not certain
     *[pa.field(name, pa.string()) for name in REFERENCE_COLUMNS],
-    pa.field("other_refs", pa.string()),  # JSON by values.other_refs_json: vocabulary.OTHER_REFERENCES to text
+    pa.field(
+        "other_refs", pa.string()
+    ),  # JSON by values.other_refs_json: vocabulary.OTHER_REFERENCES to text
     pa.field("batch_ref", pa.string()),  # declared group: payment batch, clearing file id
     pa.field("batch_minor", pa.int64()),  # the batch booking this line is a part of; its parts sum to it
     pa.field("counterparty", pa.string()),
@@ -45,7 +55,9 @@ _LINE_FIELDS: Final[list[Any]] = [
     pa.field("text", pa.string()),  # remittance or description, card numbers masked, one line per part
     pa.field("kind", pa.string(), nullable=False),  # one of vocabulary.LINE_KINDS
     pa.field("type_code", pa.string()),  # the standard's own type, as evidence
-    pa.field("reason_code", pa.string()),  # why it was returned, charged back or reversed, in the standard's code
+    pa.field(
+        "reason_code", pa.string()
+    ),  # why it was returned, charged back or reversed, in the standard's code
     pa.field("reversal", pa.bool_(), nullable=False),  # the source's own mark; the sign is already settled
     pa.field("card_token", pa.string()),  # keyed token of the card number
     pa.field("card_truncated", pa.string()),  # first six, last four
@@ -92,7 +104,9 @@ class ParsedDelivery:
     test_mode: bool
     statements: tuple[Statement, ...]
     notes: tuple[str, ...] = ()  # deviations from the standard that are tolerated and were seen
-    ids_may_repeat: bool = True  # then an id of several lines names none of them; else a repeated id refuses the file
+    ids_may_repeat: bool = (
+        True  # then an id of several lines names none of them; else a repeated id refuses the file
+    )
 
 
 class CardTokens(Protocol):
@@ -235,11 +249,20 @@ class RowWriter:
         if len(self._rows) >= LINES_PER_BATCH:
             self.flush()
 
+    def extend(self, rows: list[tuple[Any, ...]]) -> None:
+        """Add several lines, for a reader that gathers those of a block."""
+        self._rows += rows
+        while len(self._rows) >= LINES_PER_BATCH:
+            self._write(self._rows[:LINES_PER_BATCH])
+            del self._rows[:LINES_PER_BATCH]
+
     def flush(self) -> None:
         """Emit what was added since the last batch."""
         rows, self._rows = self._rows, []
-        if not rows:
-            return
+        if rows:
+            self._write(rows)
+
+    def _write(self, rows: list[tuple[Any, ...]]) -> None:
         given = dict(zip(self._columns, zip(*rows, strict=True), strict=True))
         arrays: list[pa.Array[Any]] = []
         for column in LINE_SCHEMA:

@@ -106,7 +106,8 @@ class _Reader:
         self._entry: str | None = None  # the :61: that is being read, its :86: parts, and where it begins
         self._narrative: list[str] = []
         self._offset = 0
-        self._end = 0
+        self._position = 0
+        self._rows: list[tuple[object, ...]] = []
         self._record_no = 0
         self._days: dict[str, tuple[int, int]] = {}
 
@@ -124,6 +125,7 @@ class _Reader:
         for block in found:
             self._take(block.fields, block.offset)
         self._finish_message()
+        self._writer.extend(self._rows)
         self._heads.finish()
         self._writer.flush()
         return ParsedDelivery(
@@ -137,25 +139,29 @@ class _Reader:
 
     def _take(self, fields: list[str], position: int) -> None:
         """Fields one after another. ``position`` is the byte of the first, from 0."""
-        narrative = self._narrative
+        entry, offset, narrative = self._entry, self._offset, self._narrative
         for index, field in enumerate(fields):
             mark = field[:3]
-            if mark == "61:":
-                if self._entry is not None:
-                    self._finish_entry()
-                self._entry, self._offset = field, position
-            elif mark == "86:" and self._entry is not None:
+            if mark == "86:" and entry is not None:
                 narrative.append(field[3:])
+            elif mark == "61:":
+                if entry is not None:
+                    self._finish_entry(entry, offset, position)
+                entry, offset = field, position
             else:
-                self._other(field, position, fields[index + 1] if index + 1 < len(fields) else "")
+                self._entry, self._offset, self._position = entry, offset, position
+                self._other(field, fields[index + 1] if index + 1 < len(fields) else "")
+                entry = self._entry
             position += len(field) + 2
-            self._end = position - 1
+        self._entry, self._offset, self._position = entry, offset, position
+        self._writer.extend(self._rows)
+        self._rows.clear()
         if sum(map(len, narrative)) > self._options.field_length_max:
             raise refused(
                 "limit", self.place(), f"at most {self._options.field_length_max} characters", "more"
             )
 
-    def _other(self, field: str, position: int, following: str) -> None:
+    def _other(self, field: str, following: str) -> None:
         """Every field but :61: and an entry's :86:; or a line of the text before it that looks like one."""
         matched = _TAG.match(field)
         tag = matched.group(1) if matched is not None else ""
@@ -164,15 +170,14 @@ class _Reader:
         if tag == "20" and self._begins_message(following):
             self._finish_message()
             self._envelope.next_message()
-            self._heads.begin(value, position)
+            self._heads.begin(value, self._position)
         elif entry is not None and tag == "NS":
             self._narrative.append(field)
         elif entry is not None and tag not in _ENTRY_ENDS:
             self._continue(field)
         else:
-            if entry is not None:
-                self._finish_entry()
-            self._heads.field(tag, value, position)
+            self._finish_open()
+            self._heads.field(tag, value, self._position)
             if self._heads.may_end:
                 self._envelope.field(value)
 
@@ -195,7 +200,7 @@ class _Reader:
         if self._entry is not None:
             if self._type == "942":  # no closing balance: the end mark may stand in the last entry
                 self._cut_end_mark()
-            self._finish_entry()
+            self._finish_open()
         self._heads.end(is_ended=self._envelope.is_ended, is_wrapped=self._envelope.is_wrapped)
 
     def _cut_end_mark(self) -> None:
@@ -206,12 +211,18 @@ class _Reader:
         else:
             self._entry = kept
 
-    def _finish_entry(self) -> None:
-        """The entry's line, and what it adds to the sums."""
-        entry, heads = self._entry or "", self._heads
-        self._entry = None
+    def _finish_open(self) -> None:
+        """Finish the entry that is being read, if there is one."""
+        entry, self._entry = self._entry, None
+        if entry is not None:
+            self._finish_entry(entry, self._offset, self._position)
+
+    def _finish_entry(self, entry: str, offset: int, position: int) -> None:
+        """The entry's line, and what it adds to the sums. ``position`` is that of the field behind it."""
         self._record_no += 1
-        asset = heads.asset
+        self._offset = offset
+        heads = self._heads
+        asset, exponent, totals = heads.asset, heads.exponent, heads.totals
         if asset is None:
             raise heads.no_entries_here(self.place())
         text = self._text() if self._narrative else ""
@@ -226,16 +237,15 @@ class _Reader:
         days = self._days.get(value + booked if booked else value)
         if days is None:
             days = self._new_days(value, booked)
-        if whole is not None and decimals is not None and len(decimals) == heads.exponent:
+        if whole is not None and decimals is not None and len(decimals) == exponent:
             amount_minor = int(whole + decimals)
         else:
-            amount_minor = plain_minor(whole, decimals, heads.exponent, f"{self.place()}, :61: amount")
+            amount_minor = plain_minor(whole, decimals, exponent, f"{self.place()}, :61: amount")
         sign, status, reversal = MARKS[mark]
         if sign < 0:
             amount_minor = -amount_minor
         if funds and funds != asset[2]:
             self._notes.add(f"funds code {funds} in {asset}", self.place())
-        totals = heads.totals
         counted = totals.by_mark[mark]
         counted[0] += 1
         counted[1] += amount_minor
@@ -244,21 +254,8 @@ class _Reader:
         if type_code is not None and type_code[3] == " ":
             type_code = type_code.rstrip()
         fields = self._lines.fields((amount_minor, asset, type_code, references, supplementary), text)
-        begin = self._offset
-        self._writer.add(
-            (
-                heads.statement_no,
-                self._record_no,
-                status,
-                *days,
-                amount_minor,
-                asset,
-                *fields,
-                reversal,
-                begin - 1,
-                self._end - begin,
-            )
-        )
+        line = (heads.statement_no, self._record_no, status, *days, amount_minor, asset, *fields)
+        self._rows.append((*line, reversal, offset - 1, position - 1 - offset))
 
     def _text(self) -> str:
         """The :86: of the entry, or all of them, line by line."""
