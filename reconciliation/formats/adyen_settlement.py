@@ -43,11 +43,11 @@ from reconciliation.formats.report_columns import (
 )
 from reconciliation.formats.report_settings import (
     checked_settings,
+    header_names,
     masked_refusals,
     raise_problems,
     zone_named,
 )
-from reconciliation.formats.stripe_payout import header_names
 
 NAME: Final = "adyen.settlement_detail"
 

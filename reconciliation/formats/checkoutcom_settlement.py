@@ -41,11 +41,11 @@ from reconciliation.formats.report_columns import (
 )
 from reconciliation.formats.report_settings import (
     checked_settings,
+    header_names,
     masked_refusals,
     raise_problems,
     zone_named,
 )
-from reconciliation.formats.stripe_payout import header_names
 
 NAME: Final = "checkoutcom.settlement_breakdown"
 

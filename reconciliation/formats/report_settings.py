@@ -1,4 +1,4 @@
-"""What every reader of a processor's report does around its reading: check its settings, mask what a refusal shows.
+"""What every reader of a processor's report does around its reading: look at the header, check settings, mask refusals.
 
 Law: a setting that is not known is an error of the configuration, which names the nearest known one.
 
@@ -6,6 +6,7 @@ Law: a setting that is not known is an error of the configuration, which names t
 ['timezone is not known; did you mean time_zone?']
 """
 
+import codecs
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, tzinfo
@@ -15,6 +16,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from reconciliation.errors import RefusedFile, SourcesError
 from reconciliation.formats.canonical import CardTokens
 from reconciliation.formats.values import refused
+
+
+def header_names(head: bytes) -> set[str]:
+    """Names in the first line of a CSV file."""
+    first_line = head.removeprefix(codecs.BOM_UTF8).partition(b"\n")[0].partition(b"\r")[0]
+    return {name.strip().strip('"') for name in first_line.decode("utf-8", "replace").split(",")}
 
 
 def zone_named(settings: Mapping[str, str], name: str, problems: list[str]) -> tzinfo:

@@ -17,9 +17,8 @@ from collections.abc import Mapping
 from typing import BinaryIO, Final
 
 from reconciliation.formats.canonical import Emit, ParsedDelivery, ReadOptions
-from reconciliation.formats.report_settings import checked_settings, raise_problems, zone_named
+from reconciliation.formats.report_settings import checked_settings, header_names, raise_problems, zone_named
 from reconciliation.formats.stripe_columns import REQUIRED
-from reconciliation.formats.stripe_payout import header_names
 from reconciliation.formats.stripe_proofs import Proofs
 from reconciliation.formats.stripe_report import ReportRules, read_report
 

@@ -14,12 +14,11 @@ a report that holds its payouts cannot be cut between two rows unnoticed; defaul
 True
 """
 
-import codecs
 from collections.abc import Mapping
 from typing import BinaryIO, Final
 
 from reconciliation.formats.canonical import Emit, ParsedDelivery, ReadOptions
-from reconciliation.formats.report_settings import checked_settings, raise_problems, zone_named
+from reconciliation.formats.report_settings import checked_settings, header_names, raise_problems, zone_named
 from reconciliation.formats.stripe_columns import REQUIRED
 from reconciliation.formats.stripe_proofs import Proofs
 from reconciliation.formats.stripe_report import ReportRules, read_report
@@ -34,12 +33,6 @@ def sniff(head: bytes) -> bool:
     """Whether the first line is a header with the columns that every itemised report has, and payouts."""
     names = header_names(head)
     return "automatic_payout_id" in names and names.issuperset(REQUIRED)
-
-
-def header_names(head: bytes) -> set[str]:
-    """Names in the first line of a CSV file."""
-    first_line = head.removeprefix(codecs.BOM_UTF8).partition(b"\n")[0].partition(b"\r")[0]
-    return {name.strip().strip('"') for name in first_line.decode("utf-8", "replace").split(",")}
 
 
 def read(stream: BinaryIO, options: ReadOptions, emit: Emit) -> ParsedDelivery:
