@@ -61,6 +61,8 @@ _IBAN_SHORT: Final = re.compile(
     r"[A-Z]{2}[0-9]{2}[A-Z]{4}[0-9]{6,12}", re.ASCII
 )  # cut to sixteen or eighteen
 _BIC: Final = re.compile(r"[A-Z]{6}[A-Z0-9]{2}(?:[A-Z0-9]{3})?", re.ASCII)
+_UETR: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+_REASON_LENGTH_MAX: Final = 12  # of a code; what is longer is words, and has no room for a card number
 _EXCHANGE_KEYS: Final = frozenset({"original_amount", "charges", "exchange_rate"})
 _CODE_WORDS: Final = re.compile(r"/(OCMT|CHGS|EXCH|TRCD)/([^/]*)/?")
 _CODE_WORD_KEYS: Final = {"OCMT": "original_amount", "CHGS": "charges", "EXCH": "exchange_rate"}
@@ -96,18 +98,18 @@ class Lines:
             named = OTHER_REFERENCES & details.keys()
             others = other_refs_json(**{name: reference(details[name]) for name in named})
         code, reason = take("business_code"), take("return_reason")
+        if reason is not None:
+            reason = reason.strip(" /")[:_REASON_LENGTH_MAX] or None
         if code is not None:
             type_code = f"{type_code}+{code}" if type_code else code
         if not details:
             return self._bare((end_to_end, servicer, type_code), amount_minor > 0)
         text, name, account, bic = take("text"), take("name"), take("account"), take("bic")
-        if account is not None:
+        if account is not None and (" " in account or "/" in account):
             account = account.replace(" ", "").strip("/") or None
         number = None if account is None or _IBAN.fullmatch(account) is not None else account
         # one look at all fields that may hold a card number; an IBAN is none, and keeps its digits
-        joined = _BETWEEN.join(
-            [field for field in (text, name, number, end_to_end, servicer, others) if field]
-        )
+        joined = f"{text}{_BETWEEN}{name}{_BETWEEN}{number}{_BETWEEN}{end_to_end}{_BETWEEN}{servicer}{_BETWEEN}{others}"
         masked = self._masked
         if masked(joined) != joined:
             text, name, end_to_end = (
@@ -126,10 +128,10 @@ class Lines:
                 else exchange_of(details, amount_minor, asset)
             ),
             end_to_end,
-            take("uetr"),
+            _uetr(take("uetr")),
             servicer,
             others,
-            name.strip(" /") or None if name else None,
+            (name.strip(" /") or None) if name else None,
             account,
             _bic(bic) if bic else None,
             text,
@@ -197,6 +199,11 @@ def _further(references: str, supplementary: str, details: dict[str, str]) -> tu
     if lines:
         details["text"] = "\n".join(lines)
     return owner, bank
+
+
+def _uetr(text: str | None) -> str | None:
+    found = text.strip().lower() if text else ""
+    return found if _UETR.fullmatch(found) is not None else None
 
 
 def _bic(text: str) -> str | None:

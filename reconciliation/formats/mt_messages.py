@@ -127,7 +127,8 @@ class Heads:
                 "limit", f"byte {position}, :20:", f"at most {_MESSAGES_MAX} messages", "more", _DAMAGED
             )
         place = f"message {self.message_no}, byte {position}"
-        self._begin(Message(place, reference=value.partition("\n")[0].strip()[:35] or None))
+        reference = self._options.card_tokens.masked(value.partition("\n")[0].strip()[:35])
+        self._begin(Message(place, reference=reference or None))
         if self._type == "942":
             self.statement_no = len(self.pages.statements)
 
@@ -142,7 +143,7 @@ class Heads:
         place = f"message {self.message_no}, byte {position}, :{tag}:"
         first_line = value.partition("\n")[0]
         if tag in {"25", "25P"}:
-            self._message.account = account_of(value)
+            self._account(value, place)
         elif tag in {"28", "28C"}:
             numbers = number_of(first_line)
             if numbers is None:
@@ -189,6 +190,12 @@ class Heads:
     def finish(self) -> None:
         """The end of the file."""
         self.pages.finish()
+
+    def _account(self, value: str, place: str) -> None:
+        account = account_of(value)
+        self._message.account = self._options.card_tokens.masked(account) if account else None
+        if self._message.account != account:
+            self._notes.add("accounts that read as a card number, truncated", place)
 
     def _open(self, tag: str, value: str, place: str) -> None:
         if self._type == "942":

@@ -354,6 +354,22 @@ def test_card_numbers_are_masked_wherever_they_stand() -> None:
     assert found["ref_end_to_end"] == found["ref_servicer"] == "411111******1111"
 
 
+def test_no_field_keeps_a_full_card_number() -> None:
+    card = "4111111111111111"
+    keys = ("IBAN", "BIC", "NAME", "REMI", "EREF", "MARF", "RTRN", "UETR", "OCMT")
+    words = "".join(f"/{key}/{card}" for key in keys)
+    file = message(
+        f":61:2611171116C25,00NTRF{card}//{card}\n{card}\n/OCMT/{card}/EXCH/{card}/",
+        f":86:{words}",
+        account=card,
+        reference=card,
+    )
+    delivery = read(file)
+    assert card not in repr(delivery.lines.to_pylist())
+    assert card not in repr(delivery.parsed)
+    assert statements(file)[0].account == "411111******1111"
+
+
 def test_a_card_number_that_sub_fields_part_is_masked_where_it_is_put_together() -> None:
     found = entry("2611171116C25,00NTRFX", "106?00CARD?20SVWZ+Nr. 41111111?211111\n1111")
     assert found["text"] == "Nr. 411111******1111\nCARD"
