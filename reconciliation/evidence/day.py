@@ -5,7 +5,7 @@ The command line, the Dagster page and the demo all tell a day from this one val
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from ledger_core.sql import queries
-from reconciliation.classification import BusinessCalendar
+from reconciliation.classification import BusinessCalendar, FileCalendar
 from reconciliation.evidence.bridge import Proof
 from reconciliation.sources import Source
 from reconciliation.vocabulary import SEVERITIES
@@ -89,6 +89,14 @@ class SourceDay:
         return dict(sorted(sums.items()))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AbsentFiles:
+    """What has no file for a date: ledger accounts, or the source's id where one file serves all accounts."""
+
+    missing: tuple[str, ...] = ()
+    awaited: tuple[str, ...] = ()
+
+
 def read_source_day(connection: psycopg.Connection[Any], source: Source, day: date) -> SourceDay:
     """The day as the books stand now; exceptions are those open now, proofs the latest of that day."""
     calendar = BusinessCalendar.of(source.calendars)
@@ -126,15 +134,27 @@ def read_source_day(connection: psycopg.Connection[Any], source: Source, day: da
         )
 
 
-def read_missing_files(connection: psycopg.Connection[Any], source: Source, day: date) -> tuple[str, ...]:
-    """What has no file for a business day: ledger accounts, or the source's id where one file serves all accounts."""
-    if source.files.days == "none":
-        return ()
+def read_absent_files(
+    connection: psycopg.Connection[Any], source: Source, day: date, *, now: datetime | None
+) -> AbsentFiles:
+    """What has no file for a date that owes one: at ``now``, what is overdue, and what is still to come."""
+    files = FileCalendar(source=source, calendar=BusinessCalendar.of(source.calendars))
+    per_account = source.files.per == "account"
     rows = connection.execute(SQL["accounts_covered"], {"source": source.id, "day": day}).fetchall()
     covered = {account for (account,) in rows}
-    if source.files.per == "source":
-        return () if covered else (source.id,)
-    return tuple(account for account in source.ledger_accounts if account not in covered)
+    absent = [
+        account
+        for account in files.places
+        if files.is_owed(account, day) and not (account in covered if per_account else covered)
+    ]
+    overdue = [account for account in absent if files.is_overdue(account, day, now)]
+
+    def names(accounts: Sequence[str]) -> tuple[str, ...]:
+        return tuple(accounts) if per_account else (source.id,) * len(accounts)
+
+    return AbsentFiles(
+        missing=names(overdue), awaited=names([account for account in absent if account not in overdue])
+    )
 
 
 def _business_day_before(day: date, calendar: BusinessCalendar) -> date:

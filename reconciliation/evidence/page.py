@@ -32,6 +32,7 @@ def day_as_value(day: SourceDay) -> dict[str, Any]:
                 "sha256": file["file_sha256"],
                 "outcome": file["outcome"],
                 "refusal": _refusal(file),
+                "flags": file["flags"],
             }
             for file in day.files
         ],
@@ -140,8 +141,8 @@ def _share(day: SourceDay) -> str:
 
 
 def _because(file: Any) -> str:
-    refusal = _refusal(file)
-    return f" ({refusal})" if refusal else ""
+    words = [words for words in (_refusal(file), file["flags"]) if words]
+    return f" ({'; '.join(words)})" if words else ""
 
 
 def _refusal(file: Any) -> str | None:

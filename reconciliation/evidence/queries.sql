@@ -3,9 +3,14 @@
 -- name: files
 -- Deliveries of a source that concern a business date: by their statements, or by the date they were meant for.
 SELECT DISTINCT d.delivery_id, d.file_name, d.file_sha256, d.outcome, d.refusal_code, d.refusal_place, d.refusal_expected,
-    d.refusal_found, d.refusal_remedy, d.line_count, d.received_at
+    d.refusal_found, d.refusal_remedy, d.line_count, d.received_at, f.flags
 FROM recon.delivery AS d
 LEFT JOIN recon.statement AS s ON s.delivery_id = d.delivery_id
+LEFT JOIN LATERAL (
+    SELECT string_agg(DISTINCT n.flag, '; ') AS flags
+    FROM recon.statement AS o, unnest(o.flags) AS n (flag)
+    WHERE o.delivery_id = d.delivery_id
+) AS f ON true
 WHERE d.source_id = %(source)s AND (s.to_date = %(day)s OR (s.statement_id IS NULL AND d.for_date = %(day)s))
 ORDER BY d.delivery_id
 

@@ -19,6 +19,7 @@ from reconciliation.errors import AlreadyRunning, RefusedFile, SourcesError
 from reconciliation.formats.canonical import ParsedDelivery, ReadOptions
 from reconciliation.formats.card_numbers import masked_text
 from reconciliation.formats.registry import FORMATS, HEAD_BYTES, recognise
+from reconciliation.intake.chain import chain_notes
 from reconciliation.intake.checks import check_delivery, check_file_name, recordable_name
 from reconciliation.intake.deliveries import SQL
 from reconciliation.intake.loading import Changes, Outcome, load
@@ -268,7 +269,8 @@ def _load(intake: _Intake, file: _File, parsed: ParsedDelivery, released: Sequen
         natural_key=intake.source.natural_key,
         ids_may_repeat=parsed.ids_may_repeat,
     )
-    parsed = replace(parsed, notes=(*released, *parsed.notes, *notes))
+    chain = chain_notes(intake.connection, intake.source.id)
+    parsed = replace(parsed, notes=(*released, *parsed.notes, *notes, *chain))
 
     def record(changes: Changes) -> int:
         return _record(intake, file, outcome=changes.outcome, parsed=parsed, changes=changes)

@@ -40,7 +40,7 @@ def day_of(**changes: object) -> SourceDay:
         files=(
             {"file_name": MARKUP, "file_sha256": "ab", "outcome": "rejected", "refusal_code": "balance",
              "refusal_place": "<b>record</b> 7", "refusal_expected": "1", "refusal_found": "2",
-             "refusal_remedy": "Ask."},
+             "refusal_remedy": "Ask.", "flags": None},
         ),
         matched_by_pass={"exact": 2, "open": 1},
         exceptions=(
