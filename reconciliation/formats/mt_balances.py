@@ -16,7 +16,7 @@ from reconciliation.formats.mt_entry import plain_minor
 from reconciliation.formats.values import asset_of, refused, short_day_of, shown
 
 _BALANCE: Final = re.compile(
-    r"([CDcd])([0-9]{6}) ?([A-Za-z]{3}) ?([0-9]{1,15})?(?:[,.]([0-9]{0,18}))?", re.ASCII
+    r"([CDcd])([0-9]{6}) ?([A-Za-z]{3}) ?(?:0{0,20}(?=[0-9]))?([0-9]{1,15})?(?:[,.]([0-9]{0,18}))?", re.ASCII
 )
 _FLOOR: Final = re.compile(r"([A-Z]{3}) ?([DC])? ?([0-9]{1,15})?(?:[,.]([0-9]{0,18}))?", re.ASCII)
 _SUM: Final = re.compile(r"([0-9]{1,5})? ?([A-Z]{3}) ?([0-9]{1,18})?(?:[,.]([0-9]{0,18}))?", re.ASCII)
