@@ -22,32 +22,11 @@ _XML_SPACE: Final = " \t\r\n"  # what XML calls white space; other blanks are ch
 _ONCE: Final = frozenset({"Amt", "CdtDbtInd", "Sts"})
 _AMOUNTS: Final = frozenset({"Amt", "TtlAmt"})
 _TEXTS: Final = frozenset(
-    {
-        "Amt",
-        "TtlAmt",
-        "CdtDbtInd",
-        "RvslInd",
-        "AcctSvcrRef",
-        "NtryRef",
-        "EndToEndId",
-        "UETR",
-        "InstrId",
-        "TxId",
-    }
-    | {
-        "MsgId",
-        "PmtInfId",
-        "NbOfTxs",
-        "NbOfNtries",
-        "Sum",
-        "IBAN",
-        "Ustrd",
-        "XchgRate",
-        "ChrgInclInd",
-        "DtTm",
-    }
-    | {"AddtlNtryInf", "AddtlTxInf", "PgNb", "LastPgInd", "ElctrncSeqNb", "LglSeqNb", "CreDtTm", "PAN"}
+    {"Amt", "TtlAmt", "CdtDbtInd", "RvslInd", "AcctSvcrRef", "NtryRef", "NbOfTxs", "NbOfNtries", "Sum", "IBAN"}
+    | {"Ustrd", "XchgRate", "ChrgInclInd", "DtTm", "AddtlNtryInf", "AddtlTxInf", "PgNb", "LastPgInd", "PAN"}
+    | {"ElctrncSeqNb", "LglSeqNb", "CreDtTm", "MsgId", "PmtInfId"}
 )
+_NOT_A_TEXT: Final = "Prtry"  # the only reference with parts of its own
 _NAMES_MAX: Final = 10_000  # a hostile document may invent names and shapes without end
 _SHAPES_MAX: Final = 2_000
 
@@ -98,7 +77,7 @@ class _Shape:
                 self.wrong = self.wrong or refused(
                     "structure", above + name, "one element", "a second one", remedy
                 )
-            if size and name in _TEXTS:
+            if size and (name in _TEXTS or (above == "Refs/" and name != _NOT_A_TEXT)):
                 self.wrong = self.wrong or refused("structure", above + name, "text", "an element")
             if size:
                 self._walk(f"{path}/", elements, size)

@@ -104,19 +104,29 @@ class CamtReader:
         """A balance of the page in hand."""
         parent = element.getparent()
         if parent is not None and name_of(parent) == self._message.element:
-            place = f"statement {self._number() + 1}"
-            self._balances.add(parts_of(element, self._limit), self._notes, place)
+            self.place = f"statement {self._number() + 1}"
+            self._balances.add(parts_of(element, self._limit), self._notes, self.place)
+            self.place = ""
             release(element)
             forget_before(element, parent)
 
     def detail(self, element: Element) -> None:
         """Keep the values of a detail until its entry ends, and free the element."""
+        try:
+            self._take_detail(element)
+        except RefusedFile:
+            self.place = f"statement {self._number() + 1}, entry {self._entry_no + 1}"
+            raise
+
+    def _take_detail(self, element: Element) -> None:
         group = element.getparent()
         if group is None or name_of(group) != "NtryDtls":
-            self.place = f"statement {self._number() + 1}, entry {self._entry_no + 1}"
             raise refused("structure", "TxDtls", "details below NtryDtls", "them elsewhere")
         details = self._details
         if group is not self._group:
+            entry = group.getparent()
+            if entry is None or name_of(entry) != "Ntry":
+                raise refused("structure", "TxDtls", "details below an entry", "them elsewhere")
             self._group = group
             details.groups.append(0)
             if details.run is not None:
@@ -257,7 +267,7 @@ class CamtReader:
     def _start_run(self, group: Element) -> LeafRun:
         """Turn the held details into lines: there are too many to hold as they are."""
         element = group.getparent()
-        if element is None or name_of(element) != "Ntry":
+        if element is None:
             raise refused("structure", "TxDtls", "details below an entry", "them elsewhere")
         opened = self._page_of(element)
         parts = parts_of(element, self._limit)
@@ -266,7 +276,7 @@ class CamtReader:
         run = details.run = LeafRun(entry, self._options)
         groups = [path for path in each(parts, "NtryDtls") if f"{path}/TxDtls" in parts]
         refs = [batch_ref_of(parts, f"{path}/Btch") for path in groups]
-        details.group_ref = refs[-1]
+        details.group_ref = refs[len(details.groups) - 1]  # later groups may have been parsed already
         details.groups[-1] -= 1  # the one that is to come
         for number, held in details.numbered():
             run.add(held, number, refs[number])

@@ -68,14 +68,10 @@ def minor_of(text: str | None, asset: str, place: str, *, decimal_mark: str = ".
     """
     exponent = ISO_4217_EXPONENTS.get(asset)
     if text and exponent is not None and len(text) <= _PLAIN_LENGTH_MAX and text.isascii():
-        whole, mark, fraction = text.partition(
-            decimal_mark
-        )  # as most amounts are: all their decimals, no sign
-        if (
-            whole.isdecimal()
-            and len(fraction) == exponent
-            and (fraction.isdecimal() or not (mark or exponent))
-        ):
+        # as most amounts are: no sign, all their decimals
+        whole, mark, fraction = text.partition(decimal_mark)
+        decimals = fraction.isdecimal() if mark else not exponent
+        if decimals and whole.isdecimal() and len(fraction) == exponent:
             return int(whole + fraction)
     try:
         exponent = exponent_of(asset)

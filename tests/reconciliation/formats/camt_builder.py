@@ -1,11 +1,12 @@
-"""Builds small camt.053 files for the reader's tests; shares nothing with the reader but the public types."""
+"""Builds small camt files for the reader's tests; shares nothing with the reader but the public types."""
 
 from io import BytesIO
+from typing import Any
 
 import pytest
 
 from reconciliation.errors import RefusedFile
-from reconciliation.formats import camt_053
+from reconciliation.formats import camt_052, camt_053, camt_054
 from reconciliation.formats.canonical import Format, ReadOptions, WholeDelivery, read_whole
 from reconciliation.formats.card_numbers import KeyedCardTokens
 
@@ -71,6 +72,26 @@ def statement(
     )
 
 
+REPORTS = {  # what names each of the three messages
+    camt_052: ("camt.052", "BkToCstmrAcctRpt", "Rpt"),
+    camt_053: ("camt.053", "BkToCstmrStmt", "Stmt"),
+    camt_054: ("camt.054", "BkToCstmrDbtCdtNtfctn", "Ntfctn"),
+}
+
+
+def as_message(content: str, reader: Format) -> str:
+    """A camt.053 as one of the other messages."""
+    name, container, element = REPORTS[reader]
+    pages = {"Stmt": "StmtPgntn", "Rpt": "RptPgntn", "Ntfctn": "NtfctnPgntn"}
+    return (
+        content.replace("BkToCstmrStmt", container)
+        .replace("StmtPgntn", pages[element])
+        .replace("<Stmt>", f"<{element}>")
+        .replace("</Stmt>", f"</{element}>")
+        .replace("camt.053", name)
+    )
+
+
 def document(*statements: str, namespace: str = NAMESPACE, header: str = "<MsgId>M1</MsgId>") -> str:
     return (
         f'<Document xmlns="{namespace}"><BkToCstmrStmt><GrpHdr>{header}</GrpHdr>{"".join(statements)}'
@@ -80,6 +101,12 @@ def document(*statements: str, namespace: str = NAMESPACE, header: str = "<MsgId
 
 def read(content: str | bytes, options: ReadOptions = OPTIONS, reader: Format = camt_053) -> WholeDelivery:
     return read_whole(reader, BytesIO(content.encode() if isinstance(content, str) else content), options)
+
+
+def one(content: str | bytes, options: ReadOptions = OPTIONS, reader: Format = camt_053) -> dict[str, Any]:
+    """The only line of a file."""
+    (line,) = read(content, options, reader).lines.to_pylist()
+    return dict(line)
 
 
 def refusal(content: str | bytes, options: ReadOptions = OPTIONS, reader: Format = camt_053) -> RefusedFile:
