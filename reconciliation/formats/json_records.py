@@ -253,6 +253,8 @@ class _Reader:
                 length = end - text.at
                 # a number at the end of the window may go on in the next chunk
                 if text.window[end - 1] in '"}]' or end < len(text.window) or not text.more():
+                    if text.window.find("\\u", text.at, end) >= 0 and not _is_text(value):
+                        raise refused("structure", place, "text", "half of a surrogate pair", _DAMAGED)
                     text.at += length
                     return value
                 continue
@@ -296,6 +298,15 @@ def _members_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _may_go_on(error: json.JSONDecodeError, window_length: int) -> bool:
     """Whether more text could make the value whole."""
     return error.msg.startswith("Unterminated string") or error.pos >= window_length - _LONGEST_TOKEN
+
+
+def _is_text(value: Any) -> bool:
+    """Whether every string in a value is Unicode text: an escape may write half of a pair, which is none."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _longest(value: Any) -> int:

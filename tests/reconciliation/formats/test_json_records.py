@@ -134,3 +134,11 @@ def test_memory_follows_neither_the_file_nor_its_number_of_records() -> None:
     row = b'{"a": 1, "b": "' + b"x" * 100 + b'"}'
     content = b'{"data": [' + b",".join([row] * 50_000) + b"]}"
     assert sum(1 for _ in json_records(io.BytesIO(content), "data")) == 50_000
+
+
+def test_half_of_a_surrogate_pair_is_no_text() -> None:
+    whole = b'[{"a": "x\\ud83d\\ude00"}]'
+    assert [record.value for record in json_records(io.BytesIO(whole), "data")] == [{"a": "x\U0001f600"}]
+    with pytest.raises(RefusedFile) as caught:
+        list(json_records(io.BytesIO(b'[{"a": "x\\ud83d"}]'), "data"))
+    assert (caught.value.code, caught.value.place) == ("structure", "$[0]")
