@@ -192,7 +192,7 @@ class NumberRules(Block):
 
 
 class DateRules(Block):
-    """How dates and times are written; each value must fit exactly one pattern. ``event_patterns`` are for event_at."""
+    """How dates and times are written; each value has one meaning by them. ``event_patterns``: of event_at."""
 
     patterns: Annotated[tuple[DatePattern, ...], OneOrMore, Field(min_length=1, max_length=8)]
     event_patterns: Annotated[tuple[DatePattern, ...], OneOrMore, Field(max_length=8)] = ()
@@ -304,8 +304,6 @@ class MappingRules(Block):
         for name in (*DATE_COLUMNS, "card_number"):
             if len(self.columns.get(name, ())) > 1 and name != "event_at":
                 raise ValueError(f"columns: {name} comes from one column")
-        if "event_at" in self.columns and not self.dates.event_patterns:
-            raise ValueError("columns: event_at needs dates.event_patterns")
         if self.amount.is_gross and not self.fees:
             raise ValueError("amount: is_gross needs fees")
         return self

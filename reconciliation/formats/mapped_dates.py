@@ -83,7 +83,7 @@ class Dates:
     def __init__(self, rules: DateRules, *, typed: bool = False) -> None:
         extra = _TYPED if typed else ()
         self._days = _compiled((*rules.patterns, *extra))
-        self._events = _compiled((*rules.event_patterns, *extra))
+        self._events = _compiled((*(rules.event_patterns or rules.patterns), *extra))
         self._said = ", ".join(rules.patterns)
         self._events_said = ", ".join(rules.event_patterns) or self._said
         self._zone = ZoneInfo(rules.time_zone) if rules.time_zone else None

@@ -5,13 +5,15 @@ faster. A card number is at least 13 characters of digits, blanks and dashes in 
 one of these); a verification code has its label.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute
+
+from reconciliation.formats.canonical import Emit
 
 kernel: Any = pyarrow.compute  # its stubs do not know that kernels take plain values
 
@@ -49,23 +51,54 @@ def masked_column(texts: pa.StringArray, mask: Callable[[str], str]) -> pa.Strin
     return pa.array(found, type=pa.string())
 
 
-def _suspects(texts: pa.StringArray) -> Integers:
-    """Places of the texts that a closer look is due to."""
+def masking(emit: Emit, names: frozenset[str], mask: Callable[[str], str]) -> Emit:
+    """Masks the columns of these names in every batch that goes by."""
+
+    def masked(batch: pa.RecordBatch) -> None:
+        columns: dict[str, Any] = {name: batch.column(name) for name in batch.schema.names}
+        arrays: list[Any] = [
+            masked_column(column, mask) if name in names else column for name, column in columns.items()
+        ]
+        emit(pa.RecordBatch.from_arrays(arrays, schema=batch.schema))
+
+    return masked
+
+
+def places_of_runs(texts: pa.StringArray) -> Integers:
+    """Places of the texts with a run of digits, blanks and dashes that is long enough to be a card number.
+
+    >>> places_of_runs(pa.array(["1234567890123", "12", None, "4111 1111 1111 1111"])).tolist()
+    [0, 3]
+    """
     offsets, data = _bytes_of(texts)
-    suspect = np.zeros(len(texts), dtype=bool)
-    lowered = data.tobytes().lower()
-    if any(label.encode() in lowered for label in _LABELS):
-        words = kernel.ascii_lower(texts)
-        for label in _LABELS:
-            found = kernel.fill_null(kernel.match_substring(words, label), False)
-            suspect |= found.to_numpy(zero_copy_only=False)
     dense = np.searchsorted(offsets, _dense(data), side="right") - 1
     dense = dense[np.append(dense[:1] == dense[:1], dense[1:] != dense[:-1])]
-    if len(dense):
-        # one text below the other, so that no run goes from one into the next
-        ended = kernel.binary_join_element_wise(kernel.take(texts, dense), "", "\n")
-        offsets, data = _bytes_of(ended)
-        suspect[dense[np.searchsorted(offsets, _runs(data), side="right") - 1]] = True
+    if not len(dense):
+        return dense
+    # one text below the other, so that no run goes from one into the next
+    ended = kernel.binary_join_element_wise(kernel.take(texts, dense), "", "\n")
+    offsets, data = _bytes_of(ended)
+    places: Integers = np.unique(dense[np.searchsorted(offsets, _runs(data), side="right") - 1])
+    return places
+
+
+def holds_any(texts: pa.StringArray, words: Sequence[bytes]) -> bool:
+    """Whether one of the words, given in lower case, stands anywhere in the texts, or across two of them."""
+    lowered = _bytes_of(texts)[1].tobytes().lower()
+    return any(word in lowered for word in words)
+
+
+def _suspects(texts: pa.StringArray) -> Integers:
+    """Places of the texts that a closer look is due to."""
+    runs = places_of_runs(texts)
+    if not holds_any(texts, [label.encode() for label in _LABELS]):
+        return runs
+    suspect = np.zeros(len(texts), dtype=bool)
+    suspect[runs] = True
+    words = kernel.ascii_lower(texts)
+    for label in _LABELS:
+        found = kernel.fill_null(kernel.match_substring(words, label), False)
+        suspect |= found.to_numpy(zero_copy_only=False)
     return np.flatnonzero(suspect)
 
 

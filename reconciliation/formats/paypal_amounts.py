@@ -10,7 +10,7 @@ from typing import Final
 
 from ledger_core.money import MAX_AMOUNT_MINOR, exponent_of
 from reconciliation.errors import RefusedFile
-from reconciliation.formats.values import asset_of, implied_minor, refused, shown
+from reconciliation.formats.values import asset_of, implied_minor, refused
 
 CHOICES: Final = ("iso", "2")
 _PLAIN_LENGTH_MAX: Final = 18
@@ -28,22 +28,21 @@ class Amounts:
         self._decimals: dict[str, tuple[int, int]] = {}  # asset: implied decimals, exponent
         self._open: dict[str, str] = {}  # asset that could be either: the first place it stood
 
-    def minor(self, digits: str, asset: str, place: str) -> int:
+    def minor(self, digits: str, asset: str, place: str, field: str) -> int:
         """Minor units. Codes ``amount``, ``currency``.
 
-        >>> Amounts("2").minor("15000", "JPY", "line 5")
+        >>> Amounts("2").minor("15000", "JPY", "row 5", "Fee Amount")
         150
         """
         known = self._decimals.get(asset)
+        if known == (2, 2) and digits.isdecimal() and len(digits) <= _PLAIN_LENGTH_MAX and digits.isascii():
+            return int(digits)
+        place = f"{place}, {field}"
         if known is None:
             known = self._decimals[asset] = self._decimals_of(asset, place)
         decimals, exponent = known
-        if decimals == 2 == exponent:
-            if digits.isascii() and digits.isdecimal() and len(digits) <= _PLAIN_LENGTH_MAX:
-                return int(digits)
-            raise refused("amount", place, "1 to 18 digits", shown(digits))
         minor = implied_minor(digits, place, decimals=decimals, exponent=exponent)
-        if self._said is None and minor:
+        if self._said is None and minor and exponent != 2:
             self._weigh(asset, minor, exponent, place)
         return minor
 

@@ -10,9 +10,11 @@ from datetime import date
 from typing import BinaryIO, Final
 
 from reconciliation.errors import RefusedFile, SourcesError
-from reconciliation.formats.canonical import Emit, LineWriter, ParsedDelivery, ReadOptions, Statement
+from reconciliation.formats.canonical import Emit, ParsedDelivery, ReadOptions, RowWriter, Statement
+from reconciliation.formats.delimited_rows import Row
+from reconciliation.formats.masked_columns import masking
 from reconciliation.formats.paypal_amounts import CHOICES, Amounts
-from reconciliation.formats.paypal_lines import Conversions, LineReader
+from reconciliation.formats.paypal_lines import LINE_COLUMNS, MASKED_COLUMNS, Conversions, LineReader
 from reconciliation.formats.paypal_rows import STATUS_COLUMN, Columns, instant_of, rows_of
 from reconciliation.formats.paypal_section import Section, with_proved
 from reconciliation.formats.paypal_totals import (
@@ -66,10 +68,8 @@ def read_report(
             )
     reader = _Reader(options, emit, name=name, with_status=with_status)
     try:
-        for line_no, offset, length, row in rows_of(
-            stream, bytes_max=options.bytes_max, field_length_max=options.field_length_max
-        ):
-            reader.take(line_no, offset, length, row)
+        for row in rows_of(stream, bytes_max=options.bytes_max, field_length_max=options.field_length_max):
+            reader.take(row)
         return reader.delivery()
     except RefusedFile as refusal:
         masked = options.card_tokens.masked
@@ -89,7 +89,7 @@ class _Reader:
         self._options = options
         self._name = name
         self._with_status = with_status
-        self._writer = LineWriter(emit)
+        self._writer = RowWriter(masking(emit, MASKED_COLUMNS, options.card_tokens.masked), LINE_COLUMNS)
         self._conversions = Conversions(self._writer)
         self._amounts = Amounts(options.settings.get("implied_decimals"))
         self._balance = options.settings.get("balance", "available")
@@ -107,8 +107,9 @@ class _Reader:
         self._day: date | None = None
         self._notes: list[str] = []
 
-    def take(self, line_no: int, offset: int, length: int, row: list[str]) -> None:
+    def take(self, found: Row) -> None:
         """Read one row. The rows of the body are nearly all, and have a short way."""
+        row = found.fields
         kind = row[0]
         if (
             kind == "SB"
@@ -116,7 +117,7 @@ class _Reader:
             and self._section is not None
             and self._before in {"CH", "SB"}
         ):
-            line, figures = self._lines.read(row, f"line {line_no}")
+            line, figures = self._lines.read(row, f"row {found.row_no}")
             section = self._section
             asset = figures[0]
             part = section.parts.get(asset)
@@ -125,13 +126,12 @@ class _Reader:
                 self._statements.append(None)
             part.add(figures)
             section.row_count += 1
-            line["statement_no"] = part.statement_no
-            line["record_no"] = self._row_count = self._row_count + 1
-            line["byte_offset"], line["byte_length"] = offset, length
+            line += (part.statement_no, found.row_no, found.byte_offset, found.byte_length)
+            self._row_count += 1
             self._conversions.add(line, self._lines.pair_key(row))
             self._before = "SB"
             return
-        place = f"line {line_no}"
+        place = f"row {found.row_no}"
         handler = _HANDLERS.get(kind)
         if handler is None:
             code = "not_this_format" if not self._before else "structure"
@@ -152,7 +152,7 @@ class _Reader:
             raise refused(
                 "structure", place, "time, window, account and version", f"{len(row) - 1} cells", _DAMAGED
             )
-        instant_of(row[1], f"{place}, report generation date")
+        instant_of(row[1], place, "time of the report")
         self._account = row[3] or None
         self._version = row[4].strip().zfill(3)[:8]
         self._opened = True
@@ -168,8 +168,8 @@ class _Reader:
         if len(row) < 4:
             raise refused("structure", place, "begin, end and account", f"{len(row) - 1} cells", _DAMAGED)
         section = self._section = Section(place, row[3] or self._account)
-        begin = instant_of(row[1], f"{place}, begin")
-        end = instant_of(row[2], f"{place}, end")
+        begin = instant_of(row[1], place, "begin")
+        end = instant_of(row[2], place, "end")
         if end[1] < begin[1]:
             raise refused("date", f"{place}, end", f"an end after {row[1]}", row[2])
         section.period = (begin[0], end[0])
@@ -185,9 +185,7 @@ class _Reader:
         if self._section is None:
             self._section = Section(place, self._account)
             self._notes.append("the report has no section header")
-        self._lines = LineReader(
-            columns, amounts=self._amounts, options=self._options, with_status=self._with_status
-        )
+        self._lines = LineReader(columns, amounts=self._amounts, with_status=self._with_status)
 
     def section_footer(self, row: list[str], place: str) -> None:
         """SF: a count of rows (TRR), or what a currency adds up to (STL)."""

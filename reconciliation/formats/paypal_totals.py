@@ -100,14 +100,14 @@ def read_footer(cells: list[str], amounts: Amounts, place: str) -> tuple[str, Fo
         raise refused("structure", place, "a currency and four totals", f"{len(cells) - 1} cells", _REMEDY)
     asset = cells[1]
     first, second, third, fourth = (
-        amounts.minor(cells[2 + index], asset, f"{place}, {name}") for index, name in enumerate(_TOTALS)
+        amounts.minor(cells[2 + index], asset, place, name) for index, name in enumerate(_TOTALS)
     )
     rest = cells[6:]
     pairs = len(rest) // 2
     if pairs not in {0, 2, 4, 6}:
         raise refused("structure", place, "balances in pairs of beginning and end", f"{len(rest)} more cells")
     signed = [
-        _signed(rest[2 * index], amounts.minor(rest[2 * index + 1], asset, f"{place}, balance"), place)
+        _signed(rest[2 * index], amounts.minor(rest[2 * index + 1], asset, place, "balance"), place)
         for index in range(pairs)
     ]
     balances = {
