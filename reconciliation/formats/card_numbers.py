@@ -145,7 +145,7 @@ class KeyedCardTokens:
         Raises:
             RefusedFile: the text holds track data or a card verification code (code ``sensitive_data``).
         """
-        if _is_harmless(text):
+        if len(text) < _LABELLED_LENGTH_MIN or is_harmless(text):
             return text
         masked, sensitive = _masked(text)
         if sensitive is not None:
@@ -212,7 +212,7 @@ def masked_text(text: str) -> str:
     >>> masked_text("5105-1051-0510-5100")
     '5105-10**-****-5100'
     """
-    return text if _is_harmless(text) else _masked(text)[0]
+    return text if is_harmless(text) else _masked(text)[0]
 
 
 def holds_track_data(text: str) -> str | None:
@@ -245,7 +245,12 @@ class _KeyedDigest:
         return "".join([_BASE32_PAIRS[bits >> shift & 1023] for shift in _SHIFTS])
 
 
-def _is_harmless(text: str) -> bool:
+_LABELLED_LENGTH_MIN: Final = len(
+    "CVV 123"
+)  # nothing shorter is masked: many fields are codes of a few characters
+
+
+def is_harmless(text: str) -> bool:
     """Whether a quick look proves that there is nothing to mask, as in nearly every text: it goes by every field."""
     if (_ASCII_SUSPECT if text.isascii() else _SUSPECT).search(text) is not None:
         return len(text) > CARD_LENGTH_MAX and text.isdecimal()
@@ -259,26 +264,50 @@ def _may_be_labelled(text: str) -> bool:
 
 def _masked(text: str) -> tuple[str, str | None]:
     """The text without card numbers, and what sensitive data it held."""
-    sensitive: str | None = None
-    spans: list[tuple[int, int]] = []
-    for run in _DIGIT_RUN.finditer(text):
-        for hidden, end in _cards_in(text, run):
-            spans += hidden
-            rest, found = _track_after(text, end)
-            if found is not None:
-                spans.append(rest)
-                sensitive = found
-    labels = [*_VERIFICATION.finditer(text)] if _may_be_labelled(text) else []
-    labels += _VERIFICATION_OF_A_CARD.finditer(text) if spans else ()
-    for label in labels:
-        spans += [group.span() for group in _DIGIT_GROUP.finditer(text, label.end() - 4, label.end())]
-        sensitive = sensitive or "a card verification code"
+    spans, sensitive = hidden_spans(text)
     if not spans:
         return text, None
     characters = list(text)
     for start, end in spans:
         characters[start:end] = "*" * (end - start)
     return "".join(characters), sensitive
+
+
+def hidden_spans(
+    text: str, digit_run: re.Pattern[str] = _DIGIT_RUN
+) -> tuple[list[tuple[int, int]], str | None]:
+    """Places to overwrite so that no card number and no sensitive data stays, and which of the latter there is.
+
+    ``digit_run`` says what a run of groups is, for texts whose groups are parted otherwise. Spans may overlap.
+
+    >>> hidden_spans("card 5555555555554444")
+    ([(11, 17)], None)
+    """
+    sensitive: str | None = None
+    spans: list[tuple[int, int]] = []
+    for run in digit_run.finditer(text):
+        for hidden, end in _cards_in(text, run):
+            spans += hidden
+            rest, found = _track_after(text, end)
+            if found is not None:
+                spans.append(rest)
+                sensitive = found
+    codes = verification_codes(text, beside_card=bool(spans))
+    if codes:
+        spans += codes
+        sensitive = sensitive or "a card verification code"
+    return spans, sensitive
+
+
+def verification_codes(text: str, *, beside_card: bool) -> list[tuple[int, int]]:
+    """Places of labelled verification codes; beside a card number, labels count too that mean other things else."""
+    labels = [*_VERIFICATION.finditer(text)] if _may_be_labelled(text) else []
+    labels += _VERIFICATION_OF_A_CARD.finditer(text) if beside_card else ()
+    return [
+        group.span()
+        for label in labels
+        for group in _DIGIT_GROUP.finditer(text, label.end() - 4, label.end())
+    ]
 
 
 def _cards_in(text: str, run: re.Match[str]) -> list[tuple[list[tuple[int, int]], int]]:
