@@ -2,10 +2,11 @@
 an alert for a failed run.
 
 Law: the schedule is the promise, the sensor an early start; both are safe to repeat. Before the hour of the schedule a
-sensor only takes files in, since a day that is judged before its files are due would report them missing; after it, a
+sensor only takes files in, since a day that is judged before its files are there is judged twice; after it, a
 late file has its day reconciled at once. New entries start no run, since every day that is run reads the journal as it
-then is; they are observed, with the days and accounts they changed. Statuses are RUNNING by default: whoever serves
-this wants it to run.
+then is; they are observed, with the days and accounts they changed. When a deadline of files passes over one that is
+absent, the sensor has the day run, so that the missing file is told of then, and not before. Statuses are RUNNING by
+default: whoever serves this wants it to run.
 """
 
 import hashlib
@@ -20,11 +21,11 @@ import dagster as dg
 from dagster_project.assets.ledger import JOURNAL
 from dagster_project.assets.source import DeliveryConfig, key_of
 from dagster_project.metadata import of_feed
-from dagster_project.pipeline import tell_failed_run
+from dagster_project.pipeline import absent_files, tell_failed_run
 from dagster_project.project import Project
 from dagster_project.receiving import FileState, date_in_name, landed
 from ledger_core import feed
-from reconciliation.classification import BusinessCalendar
+from reconciliation.classification import BusinessCalendar, FileCalendar
 from reconciliation.sources import Source, Sources
 
 ALL_SOURCES = "all_sources_day"
@@ -88,6 +89,30 @@ def run_time(source: Source, calendar: BusinessCalendar, day: date) -> datetime:
     return datetime.combine(after, _hour(source), source.zone)
 
 
+def deadline_passed(source: Source, now: datetime) -> tuple[date, datetime] | None:
+    """The latest deadline of files that has passed, and the business date it was for; None before the first one.
+
+    Files for closed dates are due with the business date that these belong to.
+    """
+    calendar = BusinessCalendar.of(source.calendars)
+    files = FileCalendar(source=source, calendar=calendar)
+    day = calendar.roll_forward(now.astimezone(source.zone).date())
+    for _ in range(2):  # today's deadline, or else the one of the last business day before
+        day = business_day_before(calendar, day)
+        passed = [due for account in files.places if (due := files.due_at(account, day)) <= now]
+        if passed and day >= source.start_date:
+            return day, max(passed)
+    return None
+
+
+def owed_for(source: Source, day: date) -> tuple[date, ...]:
+    """The dates whose files are due with a business date, owed by any account: its own, and closed ones before it."""
+    calendar = BusinessCalendar.of(source.calendars)
+    files = FileCalendar(source=source, calendar=calendar)
+    first = business_day_before(calendar, day) + timedelta(days=1)
+    return tuple(sorted({owed for account in files.places for owed in files.owed(account, first, day)}))
+
+
 def ask(
     source: Source, files: Mapping[str, FileState], seen: Mapping[str, str], now: datetime
 ) -> tuple[list[dg.RunRequest], dict[str, str]]:
@@ -115,6 +140,31 @@ def ask(
         for day, names in sorted(new.items())
     ]
     return requests, remembered
+
+
+def ask_for_overdue(
+    project: Project, source: Source, judged: str | None, now: datetime
+) -> tuple[list[dg.RunRequest], str | None]:
+    """The run that a passed deadline asks for where a file is absent, and the deadline that was judged, once each.
+
+    Nothing is asked for at the first look, since what passed before is the schedule's, nor where the schedule runs the
+    day at the same hour anyway.
+    """
+    passed = deadline_passed(source, now)
+    if passed is None or passed[1].isoformat() == judged:
+        return [], judged
+    day, due_at = passed
+    if judged is None or due_at.timetz().replace(tzinfo=None) == _hour(source):
+        return [], due_at.isoformat()
+    absent = any(absent_files(project, source, owed, at=now).missing for owed in owed_for(source, day))
+    if not absent:
+        return [], due_at.isoformat()
+    request = dg.RunRequest(
+        run_key=f"{source.id} {day} due {due_at.isoformat()}",
+        job_name=day_job(source),
+        partition_key=day.isoformat(),
+    )
+    return [request], due_at.isoformat()
 
 
 @dg.run_failure_sensor(
@@ -232,13 +282,15 @@ def _landing_sensor(source: Source, all_jobs: Mapping[str, Job]) -> dg.SensorDef
     )
     def landing(context: dg.SensorEvaluationContext, project: dg.ResourceParam[Project]) -> dg.SensorResult:
         files = landed(project, source, at_rest_seconds=AT_REST_SECONDS)
-        seen = json.loads(context.cursor or "{}")
+        cursor, now = json.loads(context.cursor or "{}"), datetime.now(UTC)
         requests, remembered = ask(
-            source, {path.name: state for path, state in files.items()}, seen, datetime.now(UTC)
+            source, {path.name: state for path, state in files.items()}, cursor.get("files", {}), now
         )
+        overdue, judged = ask_for_overdue(project, source, cursor.get("judged"), now)
+        requests += overdue
         return dg.SensorResult(
             run_requests=requests,
-            cursor=json.dumps(remembered, sort_keys=True),
+            cursor=json.dumps({"files": remembered, "judged": judged}, sort_keys=True),
             skip_reason=None if requests else "Nothing new has landed.",
         )
 

@@ -20,7 +20,7 @@ from reconciliation.alerts import Alert, write_alerts
 from reconciliation.classification import BusinessCalendar
 from reconciliation.daily.reconcile import RunFacts, RunOutcome, reconcile, record_failure
 from reconciliation.errors import AlreadyRunning
-from reconciliation.evidence.day import SourceDay, read_missing_files, read_source_day
+from reconciliation.evidence.day import AbsentFiles, SourceDay, read_absent_files, read_source_day
 from reconciliation.intake.source_versions import register_sources
 from reconciliation.sources import Source
 
@@ -51,20 +51,29 @@ def register(project: Project) -> None:
 
 
 def reconcile_source(
-    project: Project, source: Source, as_of: date, *, actor: str = "schedule", wait: bool = True
+    project: Project,
+    source: Source,
+    as_of: date,
+    *,
+    actor: str = "schedule",
+    wait: bool = True,
+    at: datetime | None = None,
 ) -> RunOutcome:
     """Reconcile one source up to a business date, then deliver what alerts it put out.
 
+    The run begins now, or at another instant that is told, and the deadlines that have passed are those of then.
     A run that fails changes nothing and is recorded as failed before its error goes on.
     """
     register(project)
-    told: RunFacts = {"actor": actor, "code_version": code_version(), "started_at": datetime.now(UTC)}
+    started_at = at or datetime.now(UTC)
+    told: RunFacts = {"actor": actor, "code_version": code_version(), "started_at": started_at}
+    now = judged_at(source, as_of, started_at)
     try:
         with (
             translated_errors(),
             project.database.session("tieout_matcher", lock_timeout_seconds=600) as connection,
         ):
-            outcome = reconcile(connection, source, as_of=as_of, wait=wait, **told)
+            outcome = reconcile(connection, source, as_of=as_of, now=now, wait=wait, **told)
     except AlreadyRunning:
         raise
     except Exception as failure:
@@ -87,12 +96,19 @@ def is_open(source: Source, day: date) -> bool:
     return day >= source.start_date and BusinessCalendar.of(source.calendars).is_business_day(day)
 
 
-def missing_files(project: Project, source: Source, day: date) -> Sequence[str]:
-    """What still has no file for a business date: ledger accounts, or the source where one file serves all."""
-    if not is_open(source, day):
-        return ()
+def judged_at(source: Source, as_of: date, now: datetime) -> datetime | None:
+    """The instant by which the deadlines of files are judged: now.
+
+    A business date ahead of the clock is an invented one, and over: None, its files count as due.
+    """
+    return None if as_of > now.astimezone(source.zone).date() else now
+
+
+def absent_files(project: Project, source: Source, day: date, *, at: datetime | None = None) -> AbsentFiles:
+    """What still has no file for a date that owes one: what is missing, and what is not yet due."""
+    now = judged_at(source, day, at or datetime.now(UTC))
     with translated_errors(), project.database.session("tieout_auditor") as connection:
-        return read_missing_files(connection, source, day)
+        return read_absent_files(connection, source, day, now=now)
 
 
 def ledger_trial_balance(project: Project, day: date) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from reconciliation.errors import SourcesError
+from reconciliation.file_schedule import AccountFiles, FileSchedule, HiddenPlace
 from reconciliation.mapping import MAPPING_MODELS, MappingRules
 from reconciliation.vocabulary import LINE_KINDS, REFERENCE_COLUMNS
 
@@ -68,6 +69,7 @@ class AccountMapping(_Model):
     external: str = ""
     asset: AssetCode
     ledger: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*(:[a-z0-9][a-z0-9_-]*)*$")
+    files: AccountFiles | None = None  # which files this account is owed, where not what its source is owed
 
 
 class Lag(_Model):
@@ -82,15 +84,6 @@ class Lag(_Model):
         if not self.earliest <= self.expected <= self.latest:
             raise ValueError("lag needs earliest <= expected <= latest")
         return self
-
-
-class FileSchedule(_Model):
-    """Which files are expected. ``days`` business_days: one per account (or one per source) and business day."""
-
-    days: Literal["business_days", "none"] = "business_days"
-    per: Literal["account", "source"] = "source"
-    deadline: time = time(9, 0)
-    pattern: str = "*"
 
 
 class ReferencePair(_Model):
@@ -189,6 +182,12 @@ class Source(_Model):
             raise ValueError(
                 f"a mapping goes with the formats {_MAPPED}*; {self.format} knows its own columns"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _owed_by_account(self) -> "Source":
+        if self.files.per == "source" and any(account.files for account in self.accounts):
+            raise ValueError("files of an account go with files.per: account; here one file serves all accounts")
         return self
 
     @property
@@ -295,7 +294,7 @@ def _sentence(name: str, raw: Any, problem: Any) -> str:
     if problem["type"] == "missing":
         return f"{where}: is required and missing"
     message = str(problem["msg"]).removeprefix("Value error, ")
-    found = problem["input"]
+    found = None if isinstance(problem.get("ctx", {}).get("error"), HiddenPlace) else problem["input"]
     return f"{where}: {message}" + (
         f", found {found!r}" if isinstance(found, str | int | float | bool) else ""
     )
@@ -325,6 +324,7 @@ def _known_keys(*, of_mapping: bool) -> list[str]:
         Sources,
         Source,
         AccountMapping,
+        AccountFiles,
         Lag,
         FileSchedule,
         ReferencePair,

@@ -20,7 +20,7 @@ from dagster_project.metadata import (
     of_matches,
     of_statement,
 )
-from dagster_project.pipeline import is_open, missing_files, reconcile_source, source_day
+from dagster_project.pipeline import absent_files, is_open, reconcile_source, source_day
 from dagster_project.project import Project, deliver_alerts
 from dagster_project.receiving import ingest_landed
 from reconciliation.sources import Source
@@ -86,7 +86,7 @@ def _delivery(maker: _Maker) -> dg.AssetsDefinition:
         "delivery",
         description=f"Files of {source.id} as they arrived: each taken in whole or refused with its reason.",
         kinds={"file", source.format.partition(".")[0]},
-        checks={"file_arrived": "Every file expected for the business date has been taken in."},
+        checks={"file_arrived": "Every file that is due for the business date has been taken in."},
     )
     def delivery(
         context: dg.AssetExecutionContext, config: DeliveryConfig, project: dg.ResourceParam[Project]
@@ -96,14 +96,17 @@ def _delivery(maker: _Maker) -> dg.AssetsDefinition:
         for outcome in outcomes:
             context.log.info(outcome.sentence)
         deliver_alerts(project)
-        missing = missing_files(project, source, day_of(context))
+        absent = absent_files(project, source, day_of(context))
         arrived = dg.AssetCheckResult(
             check_name="file_arrived",
-            passed=not missing,
+            passed=not absent.missing,
             severity=WARN,
-            metadata={"Missing for": ", ".join(missing) or "nothing"},
+            metadata={
+                "Missing for": ", ".join(absent.missing) or "nothing",
+                "Not yet due for": ", ".join(absent.awaited) or "nothing",
+            },
         )
-        return dg.MaterializeResult(metadata=of_delivery(outcomes, missing), check_results=[arrived])
+        return dg.MaterializeResult(metadata=of_delivery(outcomes, absent.missing), check_results=[arrived])
 
     return delivery
 

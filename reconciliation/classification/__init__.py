@@ -13,14 +13,18 @@ Laws kept here:
 - of several explanations the first in a fixed order holds; a likeness that is not unique at both ends explains nothing;
 - severity is a function of stored factors; age alone never makes a trifle critical;
 - one missing or unproved file is one exception, and the jump in numbers it leaves is not a second;
-- the result depends on the items, the settings, the calendar and ``as_of`` alone: not on order, clock or store.
+- a file that is owed is missing from its deadline on; which deadlines have passed is told by the caller's ``now``;
+- the result depends on the items, the settings, the calendar, ``as_of`` and that ``now`` alone: not on order, clock or
+  store.
 
 ``calendars`` counts business days and places instants on them; ``open_items`` holds the order of precedence;
-``references``, ``pairs``, ``mismatches``, ``duplicates`` and ``ambiguity`` find what belongs together; ``gaps`` judges
-files and balances; ``severity`` weighs; ``drafts`` finishes the tables that ``shapes`` describes.
+``references``, ``pairs``, ``mismatches``, ``duplicates`` and ``ambiguity`` find what belongs together;
+``expected_files`` says which files are owed and when they are due, ``gaps`` judges files and balances; ``severity``
+weighs; ``drafts`` finishes the tables that ``shapes`` describes.
 """
 
 from reconciliation.classification.calendars import BusinessCalendar, business_date_of
+from reconciliation.classification.expected_files import FileCalendar
 from reconciliation.classification.gaps import balance_breaks, missing_days, source_gaps
 from reconciliation.classification.open_items import classify
 from reconciliation.classification.shapes import (
@@ -40,6 +44,7 @@ __all__ = [
     "AmbiguousCase",
     "BusinessCalendar",
     "Classified",
+    "FileCalendar",
     "RefusedDelivery",
     "UnexplainedRest",
     "balance_breaks",

@@ -3,6 +3,7 @@
 Law: one cause is one exception. A file that was refused because its totals do not prove is a ``control_total`` and not
 also a ``missing_file`` (the two share a key, so that one becomes the other); a sequence number that jumps over days
 whose files are missing is explained by those files. An exception here goes away with the file that it asks for.
+A file that is owed but not yet due is absent, and nothing is wrong: it is called missing from its deadline on.
 
 Example: statements 41 on Monday and 43 on Wednesday, none on Tuesday: one ``missing_file`` for Tuesday. Statements 41
 on Monday and 43 on Tuesday: no day is missing, so one ``sequence_gap`` on Tuesday.
@@ -11,13 +12,14 @@ on Monday and 43 on Tuesday: no day is missing, so one ``sequence_gap`` on Tuesd
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, datetime, timedelta
 from itertools import pairwise
 from typing import Any, Final
 
 from ledger_core.money import ISO_4217_EXPONENTS
 from reconciliation.classification.calendars import BusinessCalendar
 from reconciliation.classification.drafts import MEMBER_DRAFT_SCHEMA, Draft, draft_table, finished
+from reconciliation.classification.expected_files import FileCalendar
 from reconciliation.classification.shapes import (
     AcceptedStatement,
     Classified,
@@ -30,20 +32,23 @@ UNPROVED_CODES: Final = frozenset(
     {"control_total", "balance"}
 )  # of RefusedFile: it came, its totals do not prove
 _WHOLE_SOURCE: Final = "*"
+_ONE_DAY: Final = timedelta(days=1)
 
 
 def missing_days(
     *, accepted: Sequence[AcceptedStatement], as_of: date, source: Source, calendar: BusinessCalendar
 ) -> dict[str, tuple[date, ...]]:
-    """Ledger account to the business days from ``start_date`` to ``as_of`` whose expected file has not been accepted.
+    """Ledger account to the dates from ``start_date`` to ``as_of`` whose owed file has not been accepted, due or not.
 
     What ``classify`` wants as ``waiting_for_file``. Accounts that miss nothing are left out.
     """
-    if source.files.days == "none":
-        return {}
-    expected = calendar.business_days(source.start_date, as_of)
+    files = FileCalendar(source=source, calendar=calendar)
     missing = {
-        account: tuple(day for day in expected if not _is_covered(day, _of_place(source, account, accepted)))
+        account: tuple(
+            day
+            for day in files.owed(account, source.start_date, as_of)
+            if not _is_covered(day, _of_place(source, account, accepted))
+        )
         for account in source.ledger_accounts
     }
     return {account: days for account, days in missing.items() if days}
@@ -56,22 +61,28 @@ def source_gaps(
     as_of: date,
     source: Source,
     calendar: BusinessCalendar,
+    now: datetime | None = None,
     exponents: Mapping[str, int] = ISO_4217_EXPONENTS,
 ) -> Classified:
     """Exceptions of class ``source_gap``: ``missing_file``, ``control_total``, ``sequence_gap``; without members.
 
-    Per account or per source, as the file schedule says. Sequence numbers are followed per account, from the first one
-    known; a number below its predecessor begins again at 1, or in a new year.
+    Per account or per source, as the file schedule says. ``now`` tells which deadlines have passed; without it every
+    absent file is a missing one. A file that came and does not prove waits for no deadline. Sequence numbers are
+    followed per account, from the first one known; a number below its predecessor begins again at 1, or in a new year.
     """
     missing = missing_days(accepted=accepted, as_of=as_of, source=source, calendar=calendar)
-    places = source.ledger_accounts if source.files.per == "account" else source.ledger_accounts[:1]
+    files = FileCalendar(source=source, calendar=calendar)
+    absent = [(account, day) for account in files.places for day in missing.get(account, ())]
     rows = [
-        _file_row(source, account, day, refused) for account in places for day in missing.get(account, ())
+        row
+        for account, day in absent
+        for row in (_file_row(source, account, day, refused),)
+        if row["kind"] != "missing_file" or files.is_overdue(account, day, now)
     ]
     for account in source.ledger_accounts if source.files.per == "account" else (None,):
         known = [statement for statement in accepted if account is None or statement.account == account]
         known = [statement for statement in known if source.start_date <= statement.to_date <= as_of]
-        rows += _sequence_rows(source, account, known, calendar)
+        rows += _sequence_rows(files, account, known)
     return _finished(rows, source=source, as_of=as_of, calendar=calendar, exponents=exponents)
 
 
@@ -141,19 +152,19 @@ def _file_row(source: Source, account: str, day: date, refused: Sequence[Refused
 
 
 def _sequence_rows(
-    source: Source, account: str | None, statements: Sequence[AcceptedStatement], calendar: BusinessCalendar
+    files: FileCalendar, account: str | None, statements: Sequence[AcceptedStatement]
 ) -> list[dict[str, Any]]:
     numbered = {
         (statement.to_date, statement.sequence_no)
         for statement in statements
         if statement.sequence_no is not None
     }
-    asset = next((mapping.asset for mapping in source.accounts if mapping.ledger == account), None)
+    asset = next((mapping.asset for mapping in files.source.accounts if mapping.ledger == account), None)
     rows = []
     for (day, number), (next_day, next_number) in pairwise(sorted(numbered)):
         begins_again = next_number < number and (next_number == 1 or next_day.year > day.year)
         skipped = next_number - (0 if begins_again else number) - 1
-        between = calendar.business_days(day, next_day)[1:-1] if source.files.days == "business_days" else ()
+        between = files.owed(account or files.places[0], day + _ONE_DAY, next_day - _ONE_DAY)
         absent = sum(not _is_covered(missed, statements) for missed in between)
         if skipped < 0 or skipped > absent:
             why = f"number {next_number} follows number {number}; no missing day explains it"

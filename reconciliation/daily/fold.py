@@ -6,7 +6,7 @@ either in a group or in exactly one exception; a fold that loses or doubles a li
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 
 import pyarrow as pa
@@ -69,7 +69,8 @@ class DayOutcome:
 class Setting:
     """What stays the same over the days of a fold.
 
-    ``taken`` answers for the days before the window; what the fold matches itself it knows.
+    ``taken`` answers for the days before the window; what the fold matches itself it knows. ``now`` is when the run
+    began, for the deadlines of files; None takes all of them as passed.
     """
 
     universe: Universe
@@ -77,6 +78,7 @@ class Setting:
     source: Source
     calendar: BusinessCalendar
     taken: Taken
+    now: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,9 +111,9 @@ def first_state(setting: Setting) -> State:
 def fold_day(state: State, day: date, setting: Setting) -> tuple[State, DayOutcome]:
     """Fold one day: match what is in play, classify what stays open, prove every account."""
     play = _matched(state, day, setting)
-    found, gaps = _judged(state, day, play, setting)
+    found, gaps, absent = _judged(state, day, play, setting)
     external_minor, difference_minor, proofs = _proved(state, day, play, found, setting)
-    rests = rests_of(proofs, gaps, setting.universe, state.breaks)
+    rests = rests_of(proofs, absent, setting.universe, state.breaks)
     breaks = balance_breaks(
         rests=rests, as_of=day, source=setting.source, calendar=setting.calendar
     ).exceptions
@@ -157,8 +159,8 @@ def _matched(state: State, day: date, setting: Setting) -> _Play:
     )
 
 
-def _judged(state: State, day: date, play: _Play, setting: Setting) -> tuple[Classified, pa.Table]:
-    """Exceptions of the open items with their members, and those of the files."""
+def _judged(state: State, day: date, play: _Play, setting: Setting) -> tuple[Classified, pa.Table, pa.Table]:
+    """Exceptions of the open items with their members, those of the files, and those of the files were all due."""
     source, calendar, withdrawn = setting.source, setting.calendar, setting.universe.withdrawn
     taken_external, taken_ledger = setting.taken(play.open_external, play.open_ledger)
     accepted, refused = deliveries_until(setting.universe, day)
@@ -174,8 +176,14 @@ def _judged(state: State, day: date, play: _Play, setting: Setting) -> tuple[Cla
         source=source,
         calendar=calendar,
     )
-    gaps = source_gaps(accepted=accepted, refused=refused, as_of=day, source=source, calendar=calendar)
-    return found, gaps.exceptions
+
+    def gaps(now: datetime | None) -> pa.Table:
+        return source_gaps(
+            accepted=accepted, refused=refused, as_of=day, source=source, calendar=calendar, now=now
+        ).exceptions
+
+    absent = gaps(None)
+    return found, absent if setting.now is None else gaps(setting.now), absent
 
 
 def _proved(

@@ -16,8 +16,9 @@ import pyarrow as pa
 from ledger_core.read_port import current_snapshot, lines_posted_since
 from ledger_core.sql import lock
 from reconciliation.alerts import Alert, alerts_of_exceptions, write_alerts
-from reconciliation.classification import BusinessCalendar, business_date_of
+from reconciliation.classification import BusinessCalendar, FileCalendar, business_date_of
 from reconciliation.daily import book
+from reconciliation.daily.deadlines import newly_overdue
 from reconciliation.daily.fold import DayOutcome, Setting, first_state, fold_day
 from reconciliation.daily.legs import WAITS, LegOutcome, match_leg
 from reconciliation.daily.universe import SQL, read_taken, read_universe
@@ -63,6 +64,7 @@ class _Done:
     to: date | None = None
     since: str | None = None
     rules_digest: str | None = None
+    started_at: datetime | None = None
 
 
 def reconcile(
@@ -73,6 +75,7 @@ def reconcile(
     actor: str,
     code_version: str,
     started_at: datetime,
+    now: datetime | None = None,
     wait: bool = True,
 ) -> RunOutcome:
     """Match, classify and prove everything of a source that is in play up to ``as_of``; safe to repeat.
@@ -80,6 +83,9 @@ def reconcile(
     ``connection`` is inside one transaction under the matcher's role; the caller commits. What changed on earlier days
     since the last run, late files and late postings included, is computed again from its day on. A day that is no
     business day of the source means the last one before it.
+
+    ``now`` says which deadlines of files have passed; without it all of them. A file that is still absent when its
+    deadline has passed since the last run is news of its day, and is told of although nothing else came.
 
     Raises:
         AlreadyRunning: another process holds the source, and ``wait`` is false or took longer than the connection's
@@ -93,9 +99,11 @@ def reconcile(
     as_of = last_business_day(as_of, calendar)
     snapshot = current_snapshot(connection)
     done = _done(connection, source)
-    window = _window(connection, source, calendar, as_of, done)
+    window = _window(connection, source, calendar, as_of, done=done, now=now)
     run_id = book.prepare(connection)
-    outcomes = _fold(connection, source, calendar, window, snapshot=snapshot, done=done) if window else []
+    outcomes = (
+        _fold(connection, source, calendar, window, snapshot=snapshot, done=done, now=now) if window else []
+    )
     made = revoked = alerts = 0
     if window:
         made, revoked = _write(connection, source, run_id, window, outcomes)
@@ -196,11 +204,17 @@ def _refuse_foreign_numbers(connection: psycopg.Connection[Any], source: Source)
 
 def _done(connection: psycopg.Connection[Any], source: Source) -> _Done:
     row = connection.execute(SQL["last_run"], {"source": source.id}).fetchone()
-    return _Done(to=row[0], since=row[1], rules_digest=row[2]) if row else _Done()
+    return _Done(to=row[0], since=row[1], rules_digest=row[2], started_at=row[3]) if row else _Done()
 
 
 def _window(
-    connection: psycopg.Connection[Any], source: Source, calendar: BusinessCalendar, as_of: date, done: _Done
+    connection: psycopg.Connection[Any],
+    source: Source,
+    calendar: BusinessCalendar,
+    as_of: date,
+    *,
+    done: _Done,
+    now: datetime | None,
 ) -> Window | None:
     """The days to compute: new ones, and those from the earliest change since the last run's snapshot."""
     changed: list[date] = []
@@ -213,6 +227,10 @@ def _window(
             instants = pa.array([effective_at], pa.timestamp("us", tz="UTC"))
             dates = business_date_of(instants, zone=source.zone, cut_off=source.cut_off, calendar=calendar)
             changed.append(dates[0].as_py())
+        if now is not None and done.started_at is not None and done.to is not None:
+            files, last = FileCalendar(source=source, calendar=calendar), max(as_of, done.to)
+            overdue = newly_overdue(connection, files, last=last, since=done.started_at, now=now)
+            changed += [calendar.roll_forward(overdue)] if overdue else []
     return window_of(
         start_date=source.start_date,
         as_of=as_of,
@@ -265,13 +283,14 @@ def _fold(
     *,
     snapshot: str,
     done: _Done,
+    now: datetime | None,
 ) -> list[DayOutcome]:
     def taken(external: pa.Table, ledger: pa.Table) -> tuple[pa.Table, pa.Table]:
         return read_taken(connection, source, calendar, window, open_external=external, open_ledger=ledger)
 
     same_rules = done.rules_digest == source.rules_digest
     universe = read_universe(connection, source, calendar, window, snapshot, same_rules=same_rules)
-    setting = Setting(universe=universe, window=window, source=source, calendar=calendar, taken=taken)
+    setting = Setting(universe=universe, window=window, source=source, calendar=calendar, taken=taken, now=now)
     state, outcomes = first_state(setting), []
     for day in window.days:
         state, outcome = fold_day(state, day, setting)

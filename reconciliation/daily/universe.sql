@@ -12,7 +12,8 @@ WHERE j.account = ANY(%(accounts)s) AND j.xid >= pg_snapshot_xmax(pg_current_sna
 -- How far the source was reconciled, and what the last successful run could see.
 SELECT max(r.business_date) AS done_to,
        (array_agg(r.data_snapshot::text ORDER BY r.run_id DESC))[1] AS data_snapshot,
-       (array_agg(r.rules_digest ORDER BY r.run_id DESC))[1] AS rules_digest
+       (array_agg(r.rules_digest ORDER BY r.run_id DESC))[1] AS rules_digest,
+       (array_agg(r.started_at ORDER BY r.run_id DESC))[1] AS started_at
 FROM recon.run AS r
 WHERE r.source_id = %(source)s AND r.state = 'succeeded'
 
@@ -225,3 +226,15 @@ WHERE l.source_id = %(source)s AND l.booking_date BETWEEN %(start_date)s AND %(l
 SELECT p.account, p.business_date, p.unexplained_minor
 FROM recon.balance_proof_v1 AS p
 WHERE p.source = %(source)s AND p.business_date < %(first)s AND p.unexplained_minor <> 0
+
+-- name: covered_from
+-- Which days of which accounts a statement covers, from a day on.
+SELECT DISTINCT s.account, s.from_date, s.to_date
+FROM recon.statement_v1 AS s
+WHERE s.source_id = %(source)s AND s.to_date >= %(first)s
+
+-- name: gaps_told
+-- Absent and unproved files that are open exceptions already; no account where one file serves all.
+SELECT e.account, e.item_date
+FROM recon.exception AS e
+WHERE e.source_id = %(source)s AND e.item_date >= %(first)s AND e.kind IN ('missing_file', 'control_total') AND e.status <> 'cleared'

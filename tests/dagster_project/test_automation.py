@@ -2,20 +2,22 @@
 
 import os
 import time
-from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import dagster as dg
 import pytest
 
-from dagster_project.automation import ask
+from dagster_project.automation import ask, ask_for_overdue, deadline_passed
 from dagster_project.definitions import definitions_of
+from dagster_project.pipeline import absent_files, reconcile_source, source_day
 from dagster_project.project import Project, packaged_sources
-from dagster_project.receiving import FileState
+from dagster_project.receiving import FileState, ingest_landed
 from reconciliation.errors import SourcesError
 from reconciliation.sources import Source, Sources, parse_sources
+from tests.dagster_project.conftest import MONDAY
 
 BERLIN = ZoneInfo("Europe/Berlin")
 FRIDAY = "2026-11-13"
@@ -173,3 +175,61 @@ def test_a_failed_run_is_told_of_once(project: Project, ephemeral: dg.DagsterIns
     ]
     assert "no.such.format" not in told[0][4]  # the reason may quote data, and alerts leave the house
     assert project.alert_file.read_text().count("the run of bank_day failed") == 1
+
+
+DEADLINE = datetime(2026, 11, 16, 7, tzinfo=BERLIN)  # of Friday's statements
+
+
+@pytest.mark.parametrize(
+    ("now", "passed"),
+    [
+        (DEADLINE - timedelta(seconds=1), (date(2026, 11, 12), datetime(2026, 11, 13, 7, tzinfo=BERLIN))),
+        (DEADLINE, (date(2026, 11, 13), DEADLINE)),
+        (datetime(2026, 11, 15, 12, tzinfo=BERLIN), (date(2026, 11, 12), datetime(2026, 11, 13, 7, tzinfo=BERLIN))),
+        (datetime(2026, 11, 10, 6, 59, tzinfo=BERLIN), None),
+    ],
+)
+def test_the_deadline_that_has_passed_last_is_known(
+    bank: Source, now: datetime, passed: tuple[date, datetime] | None
+) -> None:
+    assert deadline_passed(bank, now) == passed
+
+
+def test_a_deadline_that_passes_over_an_absent_file_has_its_day_run_once(project: Project) -> None:
+    bank = project.sources["bank"]
+    night, due = DEADLINE - timedelta(hours=3), DEADLINE.isoformat()
+    first, judged = ask_for_overdue(project, bank, None, night)
+    assert (first, judged) == ([], datetime(2026, 11, 13, 7, tzinfo=BERLIN).isoformat())
+    assert ask_for_overdue(project, bank, judged, DEADLINE - timedelta(seconds=1)) == ([], judged)
+    (request,), after = ask_for_overdue(project, bank, judged, DEADLINE)
+    assert (request.job_name, request.partition_key, request.run_key, after) == (
+        "bank_day", FRIDAY, f"bank {FRIDAY} due {due}", due,
+    )  # fmt: skip
+    assert ask_for_overdue(project, bank, after, DEADLINE + timedelta(hours=1)) == ([], due)
+
+
+def test_a_deadline_that_passes_over_files_that_are_there_asks_for_nothing(
+    project: Project, arrive: Callable[..., None]
+) -> None:
+    arrive(MONDAY)
+    bank = project.sources["bank"]
+    list(ingest_landed(project, bank))
+    earlier, due = datetime(2026, 11, 9, 7, tzinfo=BERLIN).isoformat(), datetime(2026, 11, 10, 7, tzinfo=BERLIN)
+    assert ask_for_overdue(project, bank, earlier, due) == ([], due.isoformat())
+
+
+def test_the_run_at_a_deadline_tells_of_the_missing_file_and_one_before_does_not(
+    project: Project, arrive: Callable[..., None]
+) -> None:
+    arrive(MONDAY, without="main-jpy")
+    bank = project.sources["bank"]
+    list(ingest_landed(project, bank))
+    due = datetime(2026, 11, 10, 7, tzinfo=BERLIN)
+    reconcile_source(project, bank, MONDAY, at=due - timedelta(seconds=1))
+    assert source_day(project, bank, MONDAY).count(kind="missing_file") == 0
+    assert absent_files(project, bank, MONDAY, at=due - timedelta(seconds=1)).awaited == ("assets:bank:main-jpy",)
+    assert not project.alert_file.exists()
+    reconcile_source(project, bank, MONDAY, at=due)
+    assert source_day(project, bank, MONDAY).count(kind="missing_file") == 1
+    assert absent_files(project, bank, MONDAY, at=due).missing == ("assets:bank:main-jpy",)
+    assert "missing file" in project.alert_file.read_text()
