@@ -5,6 +5,21 @@ Follows PayPal's public Settlement Report Specification, version 9 (developer.pa
 every total, count and balance that the report states, and the file ends with its footer, or it is refused. An export
 that starts at a section header is read if the section's own footers prove it. Settings: ``implied_decimals`` (``iso``
 or ``2``: see ``paypal_amounts``), ``balance`` (``available``, the default, or ``total``: the one that the rows move).
+
+>>> import io, sys
+>>> from reconciliation.formats.canonical import read_whole
+>>> from reconciliation.formats.card_numbers import KeyedCardTokens
+>>> names = "Transaction ID,Transaction Event Code,Transaction Completion Date,Transaction Debit or Credit"
+>>> text = f'''SH,2026/11/16 00:00:00 -0800,2026/11/16 23:59:59 -0800,SHOP
+... CH,{names},Gross Transaction Amount,Gross Transaction Currency
+... SB,7AB,T0006,2026/11/16 09:00:00 -0800,CR,1250,USD
+... SF,USD,1250,0,0,0,CR,0,CR,1250,1
+... SC,1
+... '''
+>>> options = ReadOptions(card_tokens=KeyedCardTokens(bytes(32)))
+>>> whole = read_whole(sys.modules[__name__], io.BytesIO(text.encode()), options)
+>>> whole.parsed.statements[0].proofs[-1]
+'available balance 0.00 + 12.50 = 12.50 USD'
 """
 
 from typing import BinaryIO, Final

@@ -5,6 +5,7 @@ proof where the file has one. Files whose figures do not follow from each other 
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from reconciliation.errors import RefusedFile
@@ -451,6 +452,31 @@ def test_what_does_not_fit_its_mapping_is_refused_with_row_and_column(
     refused = refusal((corpora / "bank_csv" / path).read_bytes(), mapping)
     assert refused.code == code
     assert refused.place.startswith(place)
+
+
+@pytest.mark.parametrize(
+    ("path", "column", "arguments"),
+    [
+        (f"{BEANGULP}/csvbank/statement.csv", "Amount", {"index_col": False}),
+        (f"{BEANGULP}/utrade/UTrade20140713.csv", "AMOUNT", {}),
+        (f"{BELGIAN}/sample9_triodos.csv", "Amount", {"decimal": ",", "thousands": "."}),
+        (f"{BELGIAN}/sample4_kbc.csv", "Bedrag", {"sep": ";", "decimal": ","}),
+        (f"{BELGIAN}/sample6_belfius.csv", "Bedrag", {"sep": ";", "decimal": ",", "skiprows": 12}),
+        (f"{CSV2OFX}/outbank.csv", "Amount", {"sep": ";", "decimal": ","}),
+        (f"{CSV2OFX}/ingesp.csv", "amount", {}),
+        (f"{CSV2OFX}/creditunion.csv", "Amount", {"lineterminator": "\r"}),
+        (f"{GOLDEN}/csv_european_decimals.csv", "Betrag", {"sep": ";", "decimal": ",", "thousands": "."}),
+        (f"{HLEDGER}/sample.fr.cp1252.csv", "Montant", {"encoding": "cp1252"}),
+    ],
+)
+def test_a_second_reader_sees_the_same_amounts(
+    corpora: Path, path: str, column: str, arguments: dict[str, Any]
+) -> None:
+    """pandas reads them as floats, which is enough for so few digits."""
+    file = corpora / "bank_csv" / path
+    mapping = next(case[1] for case in CASES if case[0] == path)
+    seen = pd.read_csv(file, **arguments)[column]
+    assert minors(read(file.read_bytes(), mapping)) == [round(float(amount) * 100) for amount in seen]
 
 
 def test_every_file_of_the_folder_is_read_or_refused_by_any_mapping(corpora: Path) -> None:
