@@ -15,7 +15,7 @@ from tests.reconciliation.formats.mastercard_builder import (
     sale,
 )
 
-ELSEWHERE = "0022611160000002555500099"
+OTHER = "0022611160000002555500099"
 
 
 def credit(amount_minor: int) -> str:
@@ -155,14 +155,14 @@ def test_a_settlement_position_must_be_the_sum_of_the_financial_ones() -> None:
 
 
 def test_positions_about_files_that_are_not_here_prove_themselves_only() -> None:
-    delivery = parsed(with_positions(summary(p0300=ELSEWHERE), position(p0300=ELSEWHERE)))
+    delivery = parsed(with_positions(summary(p0300=OTHER), position(p0300=OTHER)))
     assert "2 positions of files that are not in this delivery: compared with themselves" in delivery.notes
     with pytest.raises(RefusedFile, match="PDS 0384"):
-        parsed(with_positions(summary(p0300=ELSEWHERE, p0384=credit(1))))
+        parsed(with_positions(summary(p0300=OTHER, p0384=credit(1))))
 
 
 def test_a_position_may_stand_in_a_later_file_of_the_same_delivery() -> None:
-    messages = logical_file(*RECORDS) + logical_file(summary(), file_id=ELSEWHERE)
+    messages = logical_file(*RECORDS) + logical_file(summary(), file_id=OTHER)
     (statement,) = parsed(file_of(messages)).statements
     assert statement.proofs[4] == "1 messages 1644/680 agree with the 4 records they sum up"
 
@@ -187,11 +187,11 @@ def test_a_figure_that_is_none_refuses_the_file(changes: dict[str, str]) -> None
 
 
 def test_what_the_scheme_rejected_of_ours_is_noted() -> None:
-    exception = administrative("691", p0005="E1", p0138="5", p0280=ELSEWHERE)
-    delivery = parsed(file_of(logical_file(sale(), exception, administrative("699", p0280=ELSEWHERE))))
+    exception = administrative("691", p0005="E1", p0138="5", p0280=OTHER)
+    delivery = parsed(file_of(logical_file(sale(), exception, administrative("699", p0280=OTHER))))
     assert delivery.notes == (
         "1 administrative messages 1644/691: counted, not lines",
         "1 administrative messages 1644/699: counted, not lines",
-        f"record 3: the scheme rejected a message that was sent to it (1644/691, file {ELSEWHERE}, message 5, error E1)",
-        f"record 4: the scheme rejected a whole file that was sent to it (1644/699, file {ELSEWHERE})",
+        f"record 3: the scheme rejected a message that was sent to it (1644/691, file {OTHER}, message 5, error E1)",
+        f"record 4: the scheme rejected a whole file that was sent to it (1644/699, file {OTHER})",
     )

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from reconciliation.errors import RefusedFile, SourcesError
 from reconciliation.formats import visa_base2
-from reconciliation.formats.canonical import LINE_SCHEMA, read_whole
+from reconciliation.formats.canonical import LINE_SCHEMA
 from reconciliation.vocabulary import LINE_KINDS
 from tests.reconciliation.formats.visa_builder import (
     ARN,
@@ -272,68 +272,6 @@ def test_a_file_without_movements_is_accepted_and_a_test_file_says_so() -> None:
     delivery = parsed(encoded(logical_file()))
     assert (delivery.statements, delivery.test_mode) == ((), False)
     assert parsed(encoded(logical_file([sale()], head=header(test="TEST")))).test_mode
-
-
-FRAMINGS = [
-    ("latin-1", b"", False),
-    ("latin-1", b"\n", False),
-    ("latin-1", b"\r\n", False),
-    ("latin-1", b"\r", False),
-    ("cp500", b"", False),
-    ("cp500", b"\x25", False),
-    ("cp500", b"\x15", False),
-    ("cp500", b"\x0d\x25", False),
-    ("latin-1", b"\n", True),
-    ("latin-1", b"", True),
-    ("cp500", b"", True),
-]
-
-
-@pytest.mark.parametrize(("codec", "end", "itf"), FRAMINGS)
-@pytest.mark.parametrize("last", [True, False])
-def test_framing_and_encoding_make_no_difference_and_every_line_is_found_again(
-    codec: str, end: bytes, itf: bool, last: bool
-) -> None:
-    transactions = [sale(number, merchant=MERCHANT, payment=PAYMENT) for number in range(1, 30)]
-    records = logical_file(transactions)
-    data = encoded(records, codec, end=end, itf=itf, last=last)
-    assert visa_base2.sniff(data[:1000])
-    delivery = whole(data)
-    apart = ["byte_offset", "byte_length"]
-    plain = whole(encoded(records))
-    assert delivery.lines.drop_columns(apart).equals(plain.lines.drop_columns(apart))
-    assert delivery.parsed.statements == plain.parsed.statements
-    assert delivery.parsed.format_version == ("itf" if itf else "ctf")
-    for row in delivery.lines.to_pylist():
-        found = data[row["byte_offset"] : row["byte_offset"] + row["byte_length"]]
-        at = row["record_no"] - 1
-        assert found == encoded(records[at : at + 3], codec, end=end, itf=itf, last=False)
-
-
-def test_the_other_ebcdic_code_page_is_read_when_the_source_says_so() -> None:
-    data = encoded(logical_file([sale(name="CAFÉ [X]!")]), "cp037", end=b"")
-    assert lines_of(data, settings={"ebcdic": "cp037"})[0]["counterparty"] == "CAFÉ [X]!"
-
-
-def test_a_file_is_read_from_a_stream_that_gives_little_at_a_time() -> None:
-    class Slow(BytesIO):
-        def read(self, size: int | None = -1) -> bytes:
-            return super().read(min(size or 1, 700))
-
-    data = file_of(*(sale(number) for number in range(1, 30)))
-    assert read_whole(visa_base2, Slow(data), OPTIONS).lines.equals(whole(data).lines)
-
-
-def test_the_first_bytes_tell_base_ii_from_others() -> None:
-    for head in (
-        b"",
-        b"90",
-        b"<?xml version='1.0'?>" * 20,
-        b"id,created\n" * 60,
-        bytes(400),
-        b"9" * 400,
-    ):
-        assert not visa_base2.sniff(head)
 
 
 def test_a_large_file_leaves_in_batches_and_its_lines_come_in_order() -> None:
