@@ -13,9 +13,11 @@ CREATE TABLE bare_entry (
 -- name: make_bare_lines
 -- As a reader hands them on, without a key.
 CREATE TABLE bare_line (
-    statement_no integer, record_no bigint, native_id text, booking_date date, value_date date, event_at timestamptz,
-    amount_minor bigint, asset text, fee_minor bigint, original_amount_minor bigint, original_asset text, fx_rate text,
+    statement_no integer, record_no bigint, detail_no integer, native_id text, status text, booking_date date, value_date date,
+    settlement_date date, event_at timestamptz, amount_minor bigint, asset text, fee_minor bigint, fees text,
+    original_amount_minor bigint, original_asset text, fx_rate text, fx_numerator bigint, fx_denominator bigint,
     ref_end_to_end text, ref_uetr text, ref_servicer text, ref_psp text, ref_merchant text, ref_payout text, ref_arn text,
-    ref_rrn text, ref_auth_code text, batch_ref text, counterparty text, text text, kind text, type_code text,
-    reversal boolean, card_token text, card_truncated text
+    ref_rrn text, ref_auth_code text, other_refs text, batch_ref text, batch_minor bigint, counterparty text,
+    counterparty_account text, counterparty_bic text, text text, kind text, type_code text, reason_code text,
+    reversal boolean, card_token text, card_truncated text, byte_offset bigint, byte_length integer
 )

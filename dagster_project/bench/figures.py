@@ -73,6 +73,21 @@ def at_least(*, area: str, name: str, unit: str, measured: float, limit: float) 
     )
 
 
+def at_most_times(
+    *, area: str, name: str, unit: str, measured: float, reference: float, of: str, times: float | None
+) -> Figure:
+    """A figure that must not be more than so many times its reference; without ``times`` there is no such limit."""
+    return Figure(
+        area=area,
+        name=name,
+        unit=unit,
+        measured=measured,
+        reference=reference,
+        of=of if times is None else f"{of}, at most {times:g} x",
+        kept=None if times is None else measured <= times * reference,
+    )
+
+
 def not_measured(*, area: str, name: str, unit: str, limit: float, missing: str) -> Figure:
     """A promise that nobody could look at, because ``missing`` was not there: told as not kept."""
     return Figure(

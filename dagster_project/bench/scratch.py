@@ -62,23 +62,34 @@ def scratch(server: Database, source_id: str, lines: int) -> Iterator[Scratch]:
         _database(server) as url,
     ):
         folder = Path(name)
-        sources = folder / "sources.yaml"
-        sources.write_text(packaged_sources(), encoding="utf-8")
-        environment = {
-            "TIEOUT_HOME": str(folder),
-            "TIEOUT_SOURCES": str(sources),
-            "TIEOUT_DATABASE_URL": url,
-            "TIEOUT_CARD_KEY": "00" * 32,  # invented cards
-        }
-        migrate(url)
-        project = open_project(read_settings(environment, folder))
-        register(project)
+        project, environment = _opened(folder, url, packaged_sources())
         simulate(SEED, DAY, days=1, lines=lines, faults="none", sources=[source_id]).write(folder / "world")
         with project.database.session("tieout_poster") as connection:
             load_accounts(connection, folder / "world" / "ledger" / "accounts.csv")
         yield Scratch(
             project=project, source=project.sources[source_id], folder=folder, environment=environment
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntakeScratch:
+    """A project that will be gone, with sources and nothing else."""
+
+    project: Project
+    folder: Path
+    environment: Mapping[str, str]
+
+
+@contextlib.contextmanager
+def intake_scratch(server: Database, sources_text: str) -> Iterator[IntakeScratch]:
+    """A migrated database with the sources of a text, nothing taken in yet.
+
+    Raises:
+        ServerError: the login may not make a database.
+    """
+    with tempfile.TemporaryDirectory(prefix="tieout-bench-") as name, _database(server) as url:
+        project, environment = _opened(Path(name), url, sources_text)
+        yield IntakeScratch(project=project, folder=Path(name), environment=environment)
 
 
 @contextlib.contextmanager
@@ -91,6 +102,22 @@ def ledger_scratch(server: Database) -> Iterator[Database]:
     with _database(server) as url:
         upgrade_ledger(url)
         yield replace(server, url=url)
+
+
+def _opened(folder: Path, url: str, sources_text: str) -> tuple[Project, Mapping[str, str]]:
+    """The project of a folder, its database migrated and its sources known; and what its commands need to find it."""
+    sources = folder / "sources.yaml"
+    sources.write_text(sources_text, encoding="utf-8")
+    environment = {
+        "TIEOUT_HOME": str(folder),
+        "TIEOUT_SOURCES": str(sources),
+        "TIEOUT_DATABASE_URL": url,
+        "TIEOUT_CARD_KEY": "00" * 32,  # invented cards
+    }
+    migrate(url)
+    project = open_project(read_settings(environment, folder))
+    register(project)
+    return project, environment
 
 
 @contextlib.contextmanager

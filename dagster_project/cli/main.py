@@ -1,4 +1,4 @@
-"""The root command, `init` and `sources check`, and the one place that turns errors into sentences and exit codes."""
+"""The root command, `sources check`, and the one place that turns errors into sentences and exit codes."""
 
 import sys
 from pathlib import Path
@@ -8,8 +8,7 @@ import click
 from dagster_project.cli.lazy import LazyGroup
 from dagster_project.cli.output import Context, json_option, pass_context, say
 from dagster_project.errors import ShellError
-from dagster_project.pipeline import initialise
-from dagster_project.project import packaged_sources, read_sources
+from dagster_project.project import read_sources
 from ledger_core.errors import LedgerError
 from reconciliation.errors import ReconciliationError, SourcesError
 
@@ -33,6 +32,7 @@ class SentenceGroup(LazyGroup):
 
 
 COMMANDS = {
+    "init": "dagster_project.cli.init:init",
     "card-key": "dagster_project.cli.card_key:card_key",
     "ledger": "dagster_project.cli.ledger:ledger",
     "ingest": "dagster_project.cli.intake:ingest",
@@ -58,24 +58,6 @@ def root(context: click.Context) -> None:
     Example: tieout init && tieout demo
     """
     context.obj = Context.from_environment()
-
-
-@root.command()
-@json_option
-@pass_context
-def init(context: Context, as_json: bool) -> None:
-    """Start or reach the database, migrate it, write and load the sources. Safe to repeat.
-
-    Example: tieout init
-    """
-    project = initialise(context.settings, sources_text=packaged_sources())
-    ids = [source.id for source in project.sources.sources]
-    result = {"database": (project.database.embedded is None and "yours") or "embedded", "sources": ids}
-    say(
-        result,
-        f"Ready: {result['database']} database, sources {', '.join(ids)} from {context.settings.sources}.",
-        as_json=as_json,
-    )
 
 
 @root.group()

@@ -1,6 +1,7 @@
 """The benchmarks run on a small day and tell every figure beside its reference. How fast it was, people read."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import psycopg
@@ -8,9 +9,11 @@ import pytest
 from click.testing import CliRunner
 
 from dagster_project.bench import ledger_posting
-from dagster_project.bench.figures import Figure, at_least, not_measured, within
+from dagster_project.bench.figures import Figure, at_least, at_most_times, not_measured, within
+from dagster_project.bench.intake import LIMIT_TIMES
 from dagster_project.bench.ledger_load import p99
 from dagster_project.cli.main import root
+from fixtures.large_files import FILES
 
 
 @pytest.fixture
@@ -42,8 +45,9 @@ def test_every_figure_is_told_beside_its_reference_and_nothing_is_left_behind(
     told = json.loads(out.read_text())
     assert told["lines"] == 300
     names = [(figure["area"], figure["name"]) for figure in told["figures"]]
-    assert len(set(names)) == len(names) == 11 + 3 + 3 + 6
-    assert [area for area, _ in names] == ["ledger"] * 11 + ["intake"] * 3 + ["matching"] * 3 + ["daily"] * 6
+    intake = 4 * len(FILES) + len(LIMIT_TIMES) + 1
+    assert len(set(names)) == len(names)
+    assert Counter(area for area, _ in names) == {"ledger": 11, "intake": intake, "matching": 3, "daily": 6}
     assert all(figure["ratio"] > 0 for figure in told["figures"])
     assert all(name in result.output for _, name in names)
     assert all(figure["kept"] for figure in told["figures"] if figure["area"] == "daily")
@@ -69,6 +73,16 @@ def test_a_promise_of_more_is_missed_below_its_limit_and_kept_at_it() -> None:
     at = at_least(area="ledger", name="rate", unit="/s", measured=10.0, limit=10.0)
     below = at_least(area="ledger", name="rate", unit="/s", measured=9.9, limit=10.0)
     assert (at.kept, below.kept) == (True, False)
+
+
+def test_a_promise_of_so_many_times_the_reference_is_missed_above_it_and_kept_at_it() -> None:
+    def told(measured: float, times: float | None) -> Figure:
+        return at_most_times(
+            area="intake", name="file", unit="s", measured=measured, reference=2.0, of="bare", times=times
+        )
+
+    assert [told(4.0, 2.0).kept, told(4.1, 2.0).kept, told(4.1, None).kept] == [True, False, None]
+    assert (told(4.1, 2.0).of, told(4.1, None).of) == ("bare, at most 2 x", "bare")
 
 
 def test_a_promise_that_nobody_could_look_at_is_told_as_such_and_not_as_kept() -> None:

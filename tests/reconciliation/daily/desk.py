@@ -17,6 +17,7 @@ from psycopg.rows import dict_row
 from dagster_project.database import Database
 from fixtures.model import BankLine, StripeRow
 from fixtures.writers import camt053, stripe_csv
+from fixtures.writers.statement import Statement
 from ledger_core.chart import define_assets
 from ledger_core.posting import post_lines
 from reconciliation.daily.reconcile import RunOutcome, reconcile
@@ -242,7 +243,7 @@ def statement_bytes(
         NEXT_TUESDAY,
         NEXT_WEDNESDAY,
     ]
-    statement = camt053.Statement(
+    statement = Statement(
         statement_id=f"S-{day}",
         message_id=f"M-{day}{version}",
         sequence_no=100 + numbers.index(day),
