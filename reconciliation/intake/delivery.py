@@ -22,57 +22,18 @@ from reconciliation.formats.registry import FORMATS, HEAD_BYTES, recognise
 from reconciliation.intake.chain import chain_notes
 from reconciliation.intake.checks import check_delivery, check_file_name, recordable_name
 from reconciliation.intake.deliveries import SQL
-from reconciliation.intake.loading import Changes, Outcome, load
+from reconciliation.intake.loading import Changes, load
+from reconciliation.intake.outcome import DeliveryOutcome, Outcome
 from reconciliation.intake.packaging import unpacked
 from reconciliation.intake.staging import Staging, prove
 from reconciliation.intake.store import DeliveryStore
 from reconciliation.sources import Source
 
+__all__ = ["DeliveryOutcome", "take_in"]
+
 _CHUNK_BYTES: Final = 1 << 20
 _REFUSAL_LENGTH_MAX: Final = 2_000
 _NEVER_STORED: Final = frozenset({"sensitive_data", "unsafe", "limit"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeliveryOutcome:
-    """What became of a file. Counts are of lines; ``same_as`` names the delivery that a redelivered file repeats."""
-
-    outcome: Outcome
-    delivery_id: int
-    source_id: str
-    file_name: str
-    file_sha256: str
-    for_date: date | None
-    line_count: int = 0
-    added_count: int = 0
-    changed_count: int = 0
-    withdrawn_count: int = 0
-    unchanged_count: int = 0
-    provisional_count: int = 0
-    statement_count: int = 0
-    same_as: int | None = None
-    refusal: RefusedFile | None = None
-    notes: tuple[str, ...] = ()
-
-    @property
-    def sentence(self) -> str:
-        """One line for people: the file, what became of it, and why."""
-        if self.refusal is not None:
-            return f"{self.file_name}: rejected: {self.refusal}"
-        if self.outcome == "redelivered":
-            return f"{self.file_name}: redelivered: says the same as delivery {self.same_as}, nothing changed"
-        if self.outcome == "corrected":
-            return (
-                f"{self.file_name}: corrected: {_count(self.changed_count, 'line')} changed, {self.added_count} added, "
-                f"{self.withdrawn_count} withdrawn, {self.unchanged_count} unchanged"
-            )
-        repeated = f", {self.unchanged_count} of them known already" if self.unchanged_count else ""
-        if self.provisional_count:
-            repeated += f", {self.provisional_count} more not booked for good"
-        return (
-            f"{self.file_name}: accepted: {_count(self.line_count, 'line')} in "
-            f"{_count(self.statement_count, 'statement')}{repeated}"
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -404,7 +365,3 @@ def _presentable(refusal: RefusedFile) -> RefusedFile:
         found=safe(refusal.found),
         remedy=safe(refusal.remedy),
     )
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -8,7 +8,7 @@ the store say whether something is known, and only then is it compared.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import psycopg
 
@@ -16,9 +16,9 @@ from ledger_core.sql import queries, savepoint
 from reconciliation.errors import RefusedFile
 from reconciliation.intake import staging
 from reconciliation.intake.checks import KnownStatement, place_of
+from reconciliation.intake.outcome import Outcome
 
 Connection = psycopg.Connection[Any]
-Outcome = Literal["accepted", "redelivered", "corrected", "rejected"]
 
 PAIRINGS: Final = ("same", "reference", "renumbered", "changed")
 MANY_LINES: Final = 1_000  # fewer cannot mislead the planner by much
