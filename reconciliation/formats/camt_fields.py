@@ -11,6 +11,7 @@ from typing import Any, Final
 from reconciliation.formats.camt_parts import Parts, each, texts_at
 from reconciliation.formats.canonical import CardTokens
 from reconciliation.formats.card_numbers import truncated
+from reconciliation.formats.masked_lines import masked_lines
 from reconciliation.formats.values import joined, other_refs_json, reference, refused
 
 _TEXT_LENGTH_MAX: Final = 4_000  # remittance is 140 characters a piece; the file itself stays the evidence
@@ -106,7 +107,7 @@ def text_of(detail: Parts, additional: str | None, tokens: CardTokens, *, named:
             parts.append(other)
     if not parts:
         return None
-    return tokens.masked(parts[0] if len(parts) == 1 else "\n".join(parts))[:_TEXT_LENGTH_MAX]
+    return masked_lines(parts, tokens.masked)[:_TEXT_LENGTH_MAX]
 
 
 def reason_of(detail: Parts) -> str | None:

@@ -22,7 +22,18 @@ _XML_SPACE: Final = " \t\r\n"  # what XML calls white space; other blanks are ch
 _ONCE: Final = frozenset({"Amt", "CdtDbtInd", "Sts"})
 _AMOUNTS: Final = frozenset({"Amt", "TtlAmt"})
 _TEXTS: Final = frozenset(
-    {"Amt", "TtlAmt", "CdtDbtInd", "RvslInd", "AcctSvcrRef", "NtryRef", "NbOfTxs", "NbOfNtries", "Sum", "IBAN"}
+    {
+        "Amt",
+        "TtlAmt",
+        "CdtDbtInd",
+        "RvslInd",
+        "AcctSvcrRef",
+        "NtryRef",
+        "NbOfTxs",
+        "NbOfNtries",
+        "Sum",
+        "IBAN",
+    }
     | {"Ustrd", "XchgRate", "ChrgInclInd", "DtTm", "AddtlNtryInf", "AddtlTxInf", "PgNb", "LastPgInd", "PAN"}
     | {"ElctrncSeqNb", "LglSeqNb", "CreDtTm", "MsgId", "PmtInfId"}
 )

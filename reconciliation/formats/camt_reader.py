@@ -212,7 +212,7 @@ class CamtReader:
             file_reference=self._file_reference,
             test_mode=self._test_mode,
             statements=tuple(self._statements),
-            notes=self._notes.texts(),
+            notes=tuple(map(self._options.card_tokens.masked, self._notes.texts())),
         )
 
     def _page_of(self, entry: Element) -> OpenStatement:

@@ -12,6 +12,7 @@ from typing import Final
 _CLOSERS: Final = {b"<!--": b"-->", b"<![CDATA[": b"]]>", b"<?": b"?>"}
 _OPENER: Final = re.compile(rb"<!--|<!\[CDATA\[|<\?")
 _NAME: Final = rb"(?:([A-Za-z_][\w.-]*):)?"
+_TAG_END: Final = ord(">")
 _LENGTH_MAX: Final = 2**31 - 1
 
 
@@ -47,11 +48,13 @@ class ElementPlaces:
         self._rest = text[cut:] + held
         text = text[:cut]
         offset = self._offset
-        self._opened.extend([offset + found.start() for found in self._starts.finditer(text)])
         ends = [offset + found.end() for found in self._ends.finditer(text)]
-        if b"/>" in text and (empty := [offset + found.end() for found in self._empty.finditer(text)]):
-            ends = sorted(ends + empty)
-        self._closed.extend(ends)
+        empty = []
+        for found in self._starts.finditer(text):
+            self._opened.append(offset + found.start())
+            if text[found.end() - 1] != _TAG_END and (alone := self._empty.match(text, found.start())):
+                empty.append(offset + alone.end())
+        self._closed.extend(sorted(ends + empty) if empty else ends)
         self._offset = offset + cut
 
     def next(self) -> tuple[int | None, int | None]:
@@ -64,7 +67,7 @@ class ElementPlaces:
 
 def _without_sections(text: bytes) -> tuple[bytes, bytes]:
     """Text with its comments and the like as blanks, and what must wait for the end of one that is still open."""
-    if b"<!" not in text and b"<?" not in text:
+    if not (b"!" in text or b"?" in text):  # rarer than their pairs with the angle, so quicker to look for
         return text, b""
     parts: list[bytes] = []
     position = 0

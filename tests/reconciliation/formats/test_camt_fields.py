@@ -108,6 +108,14 @@ def test_an_account_that_is_a_card_number_is_masked_and_an_iban_is_not() -> None
     assert one(of(account.format(CARD)))["counterparty_account"] == "411111******1111"
 
 
+def test_no_card_number_leaves_in_a_text_or_a_note_not_even_over_a_line_break() -> None:
+    remittance = f"<RmtInf><Ustrd>card 41111111</Ustrd><Ustrd>11111111 and {CARD}</Ustrd></RmtInf>"
+    assert one(of(remittance))["text"] == "card 411111**\n****1111 and 411111******1111"
+    unproved = "<NtryDtls>" + detail("1.00") + detail("2.00") + "</NtryDtls>"
+    (note,) = read(document(statement(entry(ref=CARD, details=unproved)))).parsed.notes
+    assert "411111******1111" in note
+
+
 def test_a_return_tells_why_and_names_the_payment_that_came_back() -> None:
     back = "<RtrInf><Rsn><Cd>AC04</Cd></Rsn><AddtlInf>account closed</AddtlInf></RtrInf>"
     line = one(of(back, refs="<EndToEndId>PAY-7</EndToEndId>"))
