@@ -22,8 +22,9 @@ from dagster_project.assets.ledger import JOURNAL
 from dagster_project.assets.source import DeliveryConfig, key_of
 from dagster_project.metadata import of_feed
 from dagster_project.pipeline import absent_files, tell_failed_run
+from dagster_project.places import FileState, look
 from dagster_project.project import Project
-from dagster_project.receiving import FileState, date_in_name, landed
+from dagster_project.receiving import date_in_name, landed
 from ledger_core import feed
 from reconciliation.classification import BusinessCalendar, FileCalendar
 from reconciliation.sources import Source, Sources
@@ -276,22 +277,22 @@ def _landing_sensor(source: Source, all_jobs: Mapping[str, Job]) -> dg.SensorDef
         minimum_interval_seconds=SENSOR_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=(
-            f"Files of {source.id} that have landed and are at rest are taken in; after the hour of the schedule their "
-            "business date is run too."
+            f"Files of {source.id} that have landed, or wait at their place, and are at rest are taken in; after the "
+            "hour of the schedule their business date is run too."
         ),
     )
     def landing(context: dg.SensorEvaluationContext, project: dg.ResourceParam[Project]) -> dg.SensorResult:
         files = landed(project, source, at_rest_seconds=AT_REST_SECONDS)
         cursor, now = json.loads(context.cursor or "{}"), datetime.now(UTC)
-        requests, remembered = ask(
-            source, {path.name: state for path, state in files.items()}, cursor.get("files", {}), now
-        )
+        found = look(project, source, at_rest_seconds=AT_REST_SECONDS)
+        states = {**found.waiting, **{path.name: state for path, state in files.items()}}
+        requests, remembered = ask(source, states, cursor.get("files", {}), now)
         overdue, judged = ask_for_overdue(project, source, cursor.get("judged"), now)
         requests += overdue
         return dg.SensorResult(
             run_requests=requests,
             cursor=json.dumps({"files": remembered, "judged": judged}, sort_keys=True),
-            skip_reason=None if requests else "Nothing new has landed.",
+            skip_reason=None if requests else " ".join(["Nothing new has landed.", *map(str, found.problems)]),
         )
 
     return landing

@@ -20,5 +20,9 @@ class ServiceError(ShellError):
     """A process of `tieout up` cannot be started, or ended by itself."""
 
 
+class PlaceError(ShellError):
+    """A place that files are fetched from cannot be reached or read, or holds what may not be fetched."""
+
+
 class BrokerError(ShellError):
     """A Kafka broker did not take what was sent, or cannot be reached."""

@@ -12,6 +12,7 @@ from fsspec.core import url_to_fs
 
 from dagster_project.database import Database, reach
 from dagster_project.errors import SettingsError
+from dagster_project.place_access import check_places
 from dagster_project.settings import Settings
 from ledger_core.sql import translated_errors
 from reconciliation.alerts import deliver_waiting
@@ -64,6 +65,7 @@ def packaged_sources() -> str:
 def open_project(settings: Settings) -> Project:
     """Reach the database and read the sources; starts the embedded server if there is no other."""
     sources = read_sources(settings.sources)
+    check_places(sources, settings.places_file, landing=settings.landing)
     project = Project(
         settings=settings,
         database=reach(settings),

@@ -9,11 +9,11 @@ import hashlib
 import re
 import stat
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from datetime import date, datetime
 from pathlib import Path
 
+from dagster_project.places import FileState, counts, fetch, free_name
 from dagster_project.project import Project, read_options
 from ledger_core.sql import translated_errors
 from reconciliation.errors import UnknownItem
@@ -23,14 +23,6 @@ from reconciliation.sources import Source
 
 _DATE_IN_NAME = re.compile(r"(?<!\d)(\d{4})-?(\d{2})-?(\d{2})(?!\d)")
 TAKEN, REFUSED = "taken", "refused"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileState:
-    """What tells a file from what it was before, without reading it."""
-
-    size: int
-    modified_ns: int
 
 
 def date_in_name(file_name: str) -> date | None:
@@ -77,28 +69,38 @@ def ingest(
 def landed(project: Project, source: Source, *, at_rest_seconds: int = 0) -> dict[Path, FileState]:
     """Files of a source that lie in its landing folder and were left alone for so long, in the order of their names.
 
-    Names that begin with a dot are drafts of whoever delivers, and are left alone.
+    Drafts are left alone, by their names. Files that are put here need their marker where one is agreed; those that
+    are fetched have proved it at their place.
     """
     folder = project.settings.landing / source.id
     now = time.time()
+    names = {path.name for path in folder.glob("*")}
+    marked = source.files.place is None
     found = ((path, _state_of(path)) for path in sorted(folder.glob(source.files.pattern)))
     return {
         path: state
         for path, state in found
         if state is not None
-        and not path.name.startswith(".")
+        and counts(path.name, names, source.files, marked=marked)
         and abs(now - state.modified_ns / 1e9) >= at_rest_seconds
     }
 
 
 def ingest_landed(
-    project: Project, source: Source, *, at_rest_seconds: int = 0
+    project: Project,
+    source: Source,
+    *,
+    at_rest_seconds: int = 0,
+    warn: Callable[[str], None] = lambda _: None,
 ) -> Iterator[tuple[Path, DeliveryOutcome]]:
-    """Take in everything that lies in the landing folder and put it aside under ``taken`` or ``refused``.
+    """Fetch what waits at the source's place, take in all that lies in the landing folder, and put it aside under
+    ``taken`` or ``refused``. What is wrong with the place is said to ``warn``, and keeps nothing from being taken in.
 
     A kill between the two is harmless: the file is a redelivery the next time, which changes nothing. A file that
     another process has put aside meanwhile is left to it; one that was replaced while it was read stays for next time.
     """
+    for problem in fetch(project, source, at_rest_seconds=at_rest_seconds).problems:
+        warn(str(problem))
     for path, state in landed(project, source, at_rest_seconds=at_rest_seconds).items():
         try:
             outcomes = ingest(project, source, path)
@@ -107,8 +109,9 @@ def ingest_landed(
         aside = path.parent / (REFUSED if any(outcome.refusal for outcome in outcomes) else TAKEN)
         aside.mkdir(exist_ok=True)
         if _state_of(path) == state:
-            with contextlib.suppress(FileNotFoundError):
-                path.rename(_free_name(aside / path.name))
+            _put_aside(path, aside)
+            if source.files.ready_marker is not None:
+                _put_aside(path.with_name(f"{path.name}{source.files.ready_marker}"), aside)
         for outcome in outcomes:
             yield path, outcome
 
@@ -171,10 +174,9 @@ def _state_of(path: Path) -> FileState | None:
     )
 
 
-def _free_name(path: Path) -> Path:
-    """The path itself, or the first numbered variant that does not exist: nothing put aside is ever overwritten."""
-    candidate, number = path, 1
-    while candidate.exists():
-        number += 1
-        candidate = path.with_name(f"{path.stem}.{number}{path.suffix}")
-    return candidate
+def _put_aside(path: Path, aside: Path) -> None:
+    """Move a file, if it is still there, to a name that is free: nothing put aside is ever overwritten."""
+    target = free_name(aside / path.name)
+    if target is not None:
+        with contextlib.suppress(FileNotFoundError):
+            path.rename(target)

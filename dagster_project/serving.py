@@ -93,6 +93,8 @@ def child_environment(project: Project) -> dict[str, str]:
         places["TIEOUT_CARD_KEY_FILE"] = str(settings.card_key_file)
     if settings.kafka_file is not None:
         places["TIEOUT_KAFKA_FILE"] = str(settings.kafka_file)
+    if settings.places_file is not None:
+        places["TIEOUT_PLACES_FILE"] = str(settings.places_file)
     # gRPC would ask a proxy for the way to this very machine.
     return {**os.environ, **places, **dagster_environment(project), "no_grpc_proxy": f"{LOOPBACK},localhost"}
 

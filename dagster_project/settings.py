@@ -9,6 +9,7 @@
 | `TIEOUT_CARD_KEY_FILE` | a file that holds them, one a line, newest last | `.tieout/card.key`, made once, mode 0600 |
 | `TIEOUT_SOURCES` | the sources file | `.tieout/sources.yaml`, else `sources.yaml` in the home |
 | `TIEOUT_LANDING` | the folder where deliveries arrive | `.tieout/landing` |
+| `TIEOUT_PLACES_FILE` | what is needed to get into the places of the sources, YAML: place -> `fsspec` options | none |
 | `TIEOUT_STORE` | where the bytes of deliveries are kept: a folder, or a URL `fsspec` knows | `.tieout/deliveries` |
 | `TIEOUT_ALERT_URLS` | where alerts go, Apprise URLs, white space between | alerts go to a file alone |
 | `TIEOUT_KAFKA_SERVERS` | Kafka brokers that the ledger's feed goes to, `host:port`, commas between | it goes nowhere |
@@ -42,6 +43,7 @@ KNOWN = (
     "TIEOUT_CARD_KEY_FILE",
     "TIEOUT_SOURCES",
     "TIEOUT_LANDING",
+    "TIEOUT_PLACES_FILE",
     "TIEOUT_STORE",
     "TIEOUT_ALERT_URLS",
     "TIEOUT_KAFKA_SERVERS",
@@ -67,6 +69,7 @@ class Settings:
     kafka_servers: str | None = None
     kafka_topic: str = "tieout.journal"
     kafka_file: Path | None = None
+    places_file: Path | None = None
 
     @property
     def state(self) -> Path:
@@ -149,6 +152,7 @@ def read_settings(environment: Mapping[str, str], current_folder: Path) -> Setti
         kafka_servers=given.get("TIEOUT_KAFKA_SERVERS"),
         kafka_topic=given.get("TIEOUT_KAFKA_TOPIC", "tieout.journal"),
         kafka_file=path("TIEOUT_KAFKA_FILE", home) if "TIEOUT_KAFKA_FILE" in given else None,
+        places_file=path("TIEOUT_PLACES_FILE", home) if "TIEOUT_PLACES_FILE" in given else None,
     )
 
 

@@ -6,6 +6,7 @@ not repeat it. Opens no place, reads no clock.
 """
 
 import difflib
+import re
 from datetime import time
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
@@ -66,12 +67,13 @@ def _without_secret(place: str) -> str:
         raise HiddenPlace(
             "a URL such as sftp://bank.example:22/outbox is expected (not repeated here)"
         ) from None
-    if parts.password is not None or parts.query or parts.fragment or (port is None and ":" in parts.netloc):
+    host = re.sub(r"\[[^]]*\]", "", parts.netloc)  # colons of an IPv6 address are no others
+    if parts.password is not None or parts.query or parts.fragment or (port is None and ":" in host):
         raise HiddenPlace(
             "the URL of a place holds no password, query or fragment (not repeated here); what is needed to get in "
             "belongs into the file named by TIEOUT_PLACES_FILE"
         )
-    if "::" in place:
+    if "::" in place.replace(parts.netloc, ""):
         raise ValueError("a chain of filesystems is no place; name one filesystem")
     return place
 

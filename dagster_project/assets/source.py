@@ -91,7 +91,9 @@ def _delivery(maker: _Maker) -> dg.AssetsDefinition:
     def delivery(
         context: dg.AssetExecutionContext, config: DeliveryConfig, project: dg.ResourceParam[Project]
     ) -> Result:
-        taken = ingest_landed(project, source, at_rest_seconds=config.at_rest_seconds)
+        taken = ingest_landed(
+            project, source, at_rest_seconds=config.at_rest_seconds, warn=context.log.warning
+        )
         outcomes = [outcome for _, outcome in taken]
         for outcome in outcomes:
             context.log.info(outcome.sentence)

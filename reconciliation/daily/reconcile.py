@@ -83,9 +83,7 @@ def reconcile(
     ``connection`` is inside one transaction under the matcher's role; the caller commits. What changed on earlier days
     since the last run, late files and late postings included, is computed again from its day on. A day that is no
     business day of the source means the last one before it.
-
-    ``now`` says which deadlines of files have passed; without it all of them. A file that is still absent when its
-    deadline has passed since the last run is news of its day, and is told of although nothing else came.
+    ``now`` says which deadlines of files have passed, without it all; one that passed over an absent file is news.
 
     Raises:
         AlreadyRunning: another process holds the source, and ``wait`` is false or took longer than the connection's
@@ -101,9 +99,7 @@ def reconcile(
     done = _done(connection, source)
     window = _window(connection, source, calendar, as_of, done=done, now=now)
     run_id = book.prepare(connection)
-    outcomes = (
-        _fold(connection, source, calendar, window, snapshot=snapshot, done=done, now=now) if window else []
-    )
+    outcomes = _fold(connection, source, calendar, window, snapshot=snapshot, done=done, now=now)
     made = revoked = alerts = 0
     if window:
         made, revoked = _write(connection, source, run_id, window, outcomes)
@@ -111,7 +107,6 @@ def reconcile(
     last = window.last if window else max(as_of, done.to or as_of)
     legs = _legs(connection, source, window, done, last=last, run_id=run_id)
     legs_made = sum(leg.made for leg in legs)
-    waiting_in_legs = sum(leg.waiting for leg in legs)
     revoked += sum(leg.revoked for leg in legs)
     anything_new = window is not None or legs_made > 0 or revoked > 0
     if anything_new:
@@ -139,7 +134,7 @@ def reconcile(
         groups_made=made,
         groups_revoked=revoked,
         legs_made=legs_made,
-        waiting_in_legs=waiting_in_legs,
+        waiting_in_legs=sum(leg.waiting for leg in legs),
         alerts_written=alerts,
     )
 
@@ -279,12 +274,15 @@ def _fold(
     connection: psycopg.Connection[Any],
     source: Source,
     calendar: BusinessCalendar,
-    window: Window,
+    window: Window | None,
     *,
     snapshot: str,
     done: _Done,
     now: datetime | None,
 ) -> list[DayOutcome]:
+    if window is None:
+        return []
+
     def taken(external: pa.Table, ledger: pa.Table) -> tuple[pa.Table, pa.Table]:
         return read_taken(connection, source, calendar, window, open_external=external, open_ledger=ledger)
 
