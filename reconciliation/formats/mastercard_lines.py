@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from reconciliation.errors import RefusedFile
 from reconciliation.formats.canonical import CardTokens
+from reconciliation.formats.card_numbers import CARD_LENGTH_MAX, are_harmless
 from reconciliation.formats.mastercard_amounts import (
     asset_of,
     digits_of,
@@ -67,6 +68,7 @@ _SETTLED_ELSEWHERE: Final = {
 # reconciliation date 6 and cycle 2, settlement date 6 and cycle 2.
 _SETTLEMENT_DATE_AT: Final = 59
 
+_REFERENCES: Final = (31, 37, 38, 25, 95, 42, 63, 41)  # the acquirer's first: a number longer than any card's
 _ASSETS_KNOWN_MAX: Final = 10_000
 _DAYS_KNOWN_MAX: Final = 1_000
 _TWO_DIGITS: Final = {f"{number:02d}": number for number in range(100)}
@@ -109,7 +111,7 @@ class LineReader:
         if original_asset is not None and original_minor is not None:
             original, own = (original_minor, original_asset), (gross_minor, asset)
             rate, numerator, denominator = rate_between(message, self._own[2], original, own)
-        reference = self._reference
+        arn, rrn, auth_code, reason, dispute, merchant, trace, terminal = self._references(message)
         return (
             self._status(message, fields),
             asset,
@@ -124,25 +126,30 @@ class LineReader:
             rate,
             numerator,
             denominator,
-            reference(message, 31),
-            reference(message, 37),
-            reference(message, 38),
+            arn,
+            rrn,
+            auth_code,
             other_refs_json(
-                dispute=reference(message, 95),
-                merchant_id=reference(message, 42),
-                scheme_transaction=reference(message, 63),
-                terminal_id=reference(message, 41),
+                dispute=dispute, merchant_id=merchant, scheme_transaction=trace, terminal_id=terminal
             ),
             self._free_text(elements[43].partition("\\")[0]) if 43 in elements else None,
             self._free_text(elements[72]) if 72 in elements else None,
             "chargeback_reversal" if reversal and kind == "chargeback" else kind,
             f"{message.message_type}-{elements.get(24, '')}-{elements[3][:2]}",
-            reference(message, 25),
+            reason,
             elements.get(2),
             message.card_truncated,
             message.byte_offset,
             message.byte_length,
         )
+
+    def _references(self, message: Message) -> list[str | None]:
+        """The reference elements in their order, stripped of fill; masked one by one only where that could matter."""
+        get = message.elements.get
+        arn, *others = texts = [get(element, "") for element in _REFERENCES]
+        if are_harmless(others) and (not arn or (arn.isdecimal() and len(arn) > CARD_LENGTH_MAX)):
+            return [text.strip(" ") or None for text in texts]
+        return [self._reference(message, element) for element in _REFERENCES]
 
     def _sign(self, message: Message) -> tuple[int, str]:
         """1 if the message credits whoever sent it, -1 if it debits; and what it is."""

@@ -16,7 +16,7 @@ from typing import Any, Final
 from ledger_core.money import exponent_of
 from reconciliation.errors import RefusedFile
 from reconciliation.formats.canonical import CardTokens
-from reconciliation.formats.card_numbers import placed, truncated
+from reconciliation.formats.card_numbers import CARD_LENGTH_MAX, are_harmless, placed, truncated
 from reconciliation.formats.card_rates import decimal_rate, directed
 from reconciliation.formats.currency_numbers import ASSETS_BY_NUMBER
 from reconciliation.formats.values import fees_json, other_refs_json
@@ -63,14 +63,8 @@ class Side:
     amounts: str  # auto, source or destination
 
 
-class _Fields:
-    """Slices of one component, by name."""
-
-    def __init__(self, layout: Layout, record: str, tcr: str, *names: str) -> None:
-        self._slices = {name: layout.at(record, tcr, name) for name in names}
-
-    def __getitem__(self, name: str) -> slice:
-        return self._slices[name]
+_Fields = dict[str, slice]
+"""Slices of one component, by name."""
 
 
 class LineReader:
@@ -87,16 +81,16 @@ class LineReader:
         )
         draft = (*common, "arn", "purchase_date", "merchant_name", "usage_code", "auth_code")
         fee = (*common, "event_date", "source_bin", "message_text", "transaction_id")
-        self._draft = _Fields(layout, "draft", "0", *draft)
-        self._draft_1 = _Fields(
+        self._draft = _fields(layout, "draft", "0", *draft)
+        self._draft_1 = _fields(
             layout, "draft", "1", "dispute_reference", "message_text", "merchant_id", "terminal_id"
         )
-        self._draft_5 = _Fields(
+        self._draft_5 = _fields(
             *(layout, "draft", "5", "transaction_id", "interchange_fee", "interchange_sign"),
             *("source_rate", "destination_rate"),
         )
         self._interchange_is_fine = layout.kind("draft", "5", "interchange_fee") == "amount6"
-        self._fee = _Fields(layout, "fee", "0", *fee)
+        self._fee = _fields(layout, "fee", "0", *fee)
         self.notes: Counter[str] = Counter()
 
     def amounts(self, transaction: Transaction) -> tuple[Amount, Amount]:
@@ -127,14 +121,16 @@ class LineReader:
         sign = row.sign if row.side == "receiver" or self._side.acquirer_view else -row.sign
         token, shortened = self._card(record, fields, transaction)
         rest = transaction.components.get("1")
-        dispute = merchant = terminal = text = None
+        more = ("", "", "")
+        text = None
         if rest is not None:
-            more = self._draft_1
-            dispute = self._reference(rest[more["dispute_reference"]], transaction)
-            dispute = dispute if dispute and dispute.strip("0") else None
-            merchant = self._reference(rest[more["merchant_id"]], transaction)
-            terminal = self._reference(rest[more["terminal_id"]], transaction)
-            text = self._free_text(rest[more["message_text"]])
+            at = self._draft_1
+            more = (rest[at["dispute_reference"]], rest[at["merchant_id"]], rest[at["terminal_id"]])
+            text = self._free_text(rest[at["message_text"]])
+        arn, auth_code, reason, dispute, merchant, terminal = self._references(
+            (record[fields["arn"]], record[fields["auth_code"]], record[fields["reason_code"]], *more),
+            transaction,
+        )
         fees, identifier, rate = self._payment_service(transaction, own, other, amounts[0][1])
         usage = record[fields["usage_code"]].strip()
         return (
@@ -146,16 +142,19 @@ class LineReader:
             None if other is None else sign * other[0],
             None if other is None else other[1],
             *rate,
-            self._reference(record[fields["arn"]], transaction),
-            self._reference(record[fields["auth_code"]], transaction),
+            arn,
+            auth_code,
             other_refs_json(
-                dispute=dispute, merchant_id=merchant, scheme_transaction=identifier, terminal_id=terminal
+                dispute=dispute if dispute and dispute.strip("0") else None,
+                merchant_id=merchant,
+                scheme_transaction=identifier,
+                terminal_id=terminal,
             ),
             self._free_text(record[fields["merchant_name"]]),
             text,
             row.kind,
             f"{transaction.code}-{transaction.qualifier}" + (f"-{usage}" if usage else ""),
-            self._reason(record[fields["reason_code"]], transaction),
+            reason if reason and reason.strip("0") else None,
             row.reversal,
             token,
             shortened,
@@ -280,6 +279,13 @@ class LineReader:
                 f"{len(number)} characters that are not that",
             ) from None
 
+    def _references(self, texts: tuple[str, ...], transaction: Transaction) -> list[str | None]:
+        """References stripped of fill, the acquirer's first; masked one by one only where that could matter."""
+        arn = texts[0]
+        if are_harmless(texts[1:]) and arn.isdecimal() and len(arn) > CARD_LENGTH_MAX:
+            return [text.strip(" ") or None for text in texts]
+        return [self._reference(text, transaction) for text in texts]
+
     def _reason(self, text: str, transaction: Transaction) -> str | None:
         reason = self._reference(text, transaction)
         return reason if reason and reason.strip("0") else None
@@ -331,6 +337,10 @@ class LineReader:
         if len(self._days) < _DAYS_KNOWN_MAX:
             self._days[text, file_date] = day
         return day
+
+
+def _fields(layout: Layout, record: str, tcr: str, *names: str) -> _Fields:
+    return {name: layout.at(record, tcr, name) for name in names}
 
 
 def _amount(record: str, fields: _Fields, which: str, transaction: Transaction) -> Amount:
