@@ -21,14 +21,12 @@ EVERY_DAY: Final = "every_day"
 NEVER: Final = "none"
 DAY_WORDS: Final = (BUSINESS_DAYS, EVERY_DAY, NEVER)
 DEADLINE: Final = time(9, 0)
+HIDDEN_KEYS: Final = frozenset({"place"})
+"""Keys whose values no message repeats, as somebody may have written a secret into them."""
 
 
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class HiddenPlace(ValueError):
-    """A place that is refused without being repeated."""
 
 
 def _as_words(days: object) -> object:
@@ -56,25 +54,29 @@ def _known_days(days: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _without_secret(place: str) -> str:
+    """A place as it is. What is said of another does not repeat it, nor does whoever says it (see ``HIDDEN_KEYS``)."""
+    without_ipv6 = re.sub(r"\[[^]]*\]", "", place)
+    if "::" in without_ipv6:
+        raise ValueError("a chain of filesystems is no place; name one filesystem (not repeated here)")
     if "://" not in place:
         if not place.startswith("/"):
-            raise ValueError("a folder is written with its whole path, such as /srv/outbox; else give a URL")
+            raise ValueError(
+                "a folder is written with its whole path, such as /srv/outbox; else give a URL (not repeated here)"
+            )
         return place
     try:
         parts = urlsplit(place)
         port = parts.port
     except ValueError:
-        raise HiddenPlace(
+        raise ValueError(
             "a URL such as sftp://bank.example:22/outbox is expected (not repeated here)"
         ) from None
-    host = re.sub(r"\[[^]]*\]", "", parts.netloc)  # colons of an IPv6 address are no others
-    if parts.password is not None or parts.query or parts.fragment or (port is None and ":" in host):
-        raise HiddenPlace(
+    colon = port is None and ":" in without_ipv6.partition("://")[2].partition("/")[0]
+    if colon or parts.password is not None or parts.query or parts.fragment or "@" in parts.path:
+        raise ValueError(
             "the URL of a place holds no password, query or fragment (not repeated here); what is needed to get in "
             "belongs into the file named by TIEOUT_PLACES_FILE"
         )
-    if "::" in place.replace(parts.netloc, ""):
-        raise ValueError("a chain of filesystems is no place; name one filesystem")
     return place
 
 

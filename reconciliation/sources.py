@@ -16,7 +16,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from reconciliation.errors import SourcesError
-from reconciliation.file_schedule import AccountFiles, FileSchedule, HiddenPlace
+from reconciliation.file_schedule import HIDDEN_KEYS, AccountFiles, FileSchedule
 from reconciliation.mapping import MAPPING_MODELS, MappingRules
 from reconciliation.vocabulary import LINE_KINDS, REFERENCE_COLUMNS
 
@@ -294,7 +294,7 @@ def _sentence(name: str, raw: Any, problem: Any) -> str:
     if problem["type"] == "missing":
         return f"{where}: is required and missing"
     message = str(problem["msg"]).removeprefix("Value error, ")
-    found = None if isinstance(problem.get("ctx", {}).get("error"), HiddenPlace) else problem["input"]
+    found = None if HIDDEN_KEYS & set(place) else problem["input"]
     return f"{where}: {message}" + (
         f", found {found!r}" if isinstance(found, str | int | float | bool) else ""
     )

@@ -1,10 +1,14 @@
 """The sources file: every key of the contract, every problem with its place, and no key that is silently ignored."""
 
+import re
+from datetime import time
+
 import pytest
 import yaml
 
 from dagster_project.project import packaged_sources
 from reconciliation.errors import SourcesError
+from reconciliation.file_schedule import FileSchedule
 from reconciliation.sources import Source, parse_sources
 
 TEXT = packaged_sources()
@@ -63,6 +67,86 @@ def test_the_digest_of_the_rules_changes_with_any_rule_and_with_nothing_else() -
 def test_a_problem_is_told_with_its_place_and_its_remedy(old: str, new: str, sentence: str) -> None:
     assert old in TEXT
     assert sentence in problems(TEXT.replace(old, new, 1))
+
+
+FILES = "      days: business_days"
+
+
+@pytest.mark.parametrize(
+    ("new", "sentence"),
+    [
+        ("      days: bussiness_days", "sources.bank.files.days: 'bussiness_days' is none of business_days, every_day"),
+        ("      days: bussiness_days", "did you mean business_days?"),
+        ("      days: [mon, tues]", "did you mean tue?"),
+        ("      days: [mon, mon]", "a weekday is named twice"),
+        ("      days: [business_days, mon]", "'business_days' is none of"),
+        ("      days: []", "expected business_days, every_day, none or a list of weekdays"),
+        (f"{FILES}\n      plaice: /srv/outbox", "unknown key 'plaice'; the nearest known one is 'place'"),
+        (f"{FILES}\n      dead_line: '09:00'", "unknown key 'dead_line'; the nearest known one is 'deadline'"),
+        (f"{FILES}\n      place: outbox", "whole path, such as /srv/outbox; else give a URL (not repeated here)"),
+        (f"{FILES}\n      place: 'simplecache::s3://bank'", "name one filesystem"),
+        (f"{FILES}\n      place: 'simplecache://x::s3://bank'", "name one filesystem"),
+        (f"{FILES}\n      ready_marker: done", "sources.bank.files.ready_marker"),
+        (f"{FILES}\n      bytes_max: 0", "sources.bank.files.bytes_max"),
+        (f"{FILES}\n      files_max: many", "sources.bank.files.files_max"),
+    ],
+)
+def test_a_problem_of_the_expected_files_is_told_with_its_place(new: str, sentence: str) -> None:
+    assert FILES in TEXT
+    assert sentence in problems(TEXT.replace(FILES, new, 1))
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "sftp://acme:hunter2@bank.example/outbox",
+        "sftp://acme:hunter2/1@bank.example/outbox",
+        "https://store.example/outbox?sig=hunter2",
+        "https://store.example/outbox#hunter2",
+        "sftp://acme:@bank.example/outbox?hunter2",
+        "sftp://bank.example:hunter2/outbox",
+        "sftp://acme:1/hunter2@bank.example/outbox",
+        "hunter2@bank.example:outbox",
+        "sftp://bank.example/" + "hunter2" * 100,
+    ],
+)
+def test_a_place_with_a_secret_in_it_is_refused_and_not_repeated(place: str) -> None:
+    told = problems(TEXT.replace(FILES, f'{FILES}\n      place: "{place}"', 1))
+    assert "sources.bank.files.place" in told
+    assert "hunter2" not in told
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["/srv/outbox", "sftp://acme@bank.example:2222/outbox", "s3://inbox/bank", "sftp://[::1]:22/out", "memory://box"],
+)
+def test_a_place_is_a_folder_or_a_url(place: str) -> None:
+    sources = parse_sources(TEXT.replace(FILES, f'{FILES}\n      place: "{place}"', 1))
+    assert sources["bank"].files.place == place
+
+
+def test_the_pattern_of_a_place_names_no_folders() -> None:
+    text = TEXT.replace(FILES, f"{FILES}\n      place: /srv/outbox", 1).replace('"camt053_*.xml"', '"*/camt053_*.xml"')
+    assert "put the folder into the place" in problems(text)
+
+
+def test_an_account_may_be_owed_other_files_where_each_has_its_own() -> None:
+    own = 'ledger: "assets:bank:main-jpy", files: {days: [fri, mon], deadline: "11:00:00"}}'
+    changed = TEXT.replace('ledger: "assets:bank:main-jpy"}', own, 1)
+    files = parse_sources(changed)["bank"].accounts[1].files
+    assert files is not None
+    assert (files.days, files.deadline) == (("mon", "fri"), time(11))
+    assert "files of an account go with files.per: account" in problems(changed.replace("per: account", "per: source"))
+    assert "nearest known one is 'days'" in problems(changed.replace("{days: [fri", "{day: [fri"))
+
+
+def test_the_commented_keys_of_the_files_are_keys() -> None:
+    live = re.sub(r"^      # (place|ready_marker|bytes_max|files_max):", r"      \1:", TEXT, flags=re.MULTILINE)
+    files = parse_sources(live)["bank"].files
+    assert (files.place, files.ready_marker) == ("sftp://bank.example/outbox", ".done")
+    fresh = FileSchedule()
+    assert (files.bytes_max, files.files_max) == (fresh.bytes_max, fresh.files_max)
+    assert all(f"{key}:" in TEXT for key in FileSchedule.model_fields)
 
 
 def test_every_problem_is_told_at_once() -> None:
