@@ -12,6 +12,8 @@ import psycopg
 
 from ledger_core.money import exponent_of, format_minor
 from ledger_core.sql import queries
+from reconciliation.errors import RefusedFile
+from reconciliation.intake.checks import place_of
 
 BREAKS_TOLD_MAX: Final = 20
 
@@ -41,3 +43,28 @@ def chain_notes(connection: psycopg.Connection[Any], source_id: str) -> tuple[st
             + (f" and {len(unproved) - 3} more" if len(unproved) > 3 else "")
         )
     return (*notes, *broken[:BREAKS_TOLD_MAX])
+
+
+def refuse_told_otherwise(connection: psycopg.Connection[Any], source_id: str, format_name: str) -> None:
+    """Refuse a staged statement that was told already under another name: its money would count twice.
+
+    Raises:
+        RefusedFile: an account's statement of the same day came by another format, from the same balance to the same;
+            or it came in pages and now whole, or whole and now in pages.
+    """
+    found = connection.execute(
+        _SQL["find_told_otherwise"], {"source_id": source_id, "format_name": format_name}
+    ).fetchone()
+    if found is None:
+        return
+    statement_no, account, to_date, other_format, delivery_id, statement_ref = found
+    what, remedy = f"the same balances, told by {other_format}", "Deliver each day in one format"
+    if other_format == format_name:
+        what, remedy = f"statement {statement_ref}", "Deliver the pages of a statement always joined, or always apart"
+    raise RefusedFile(
+        code="conflict",
+        place=place_of(statement_no),
+        expected=f"a statement of {account} for {to_date} that was not told yet",
+        found=f"{what} in delivery {delivery_id}",
+        remedy=f"{remedy}; reports that come besides the statement are named under intraday in sources.yaml.",
+    )

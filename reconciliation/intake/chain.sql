@@ -33,3 +33,18 @@ SELECT c.account, c.asset, c.to_date, c.opening_minor, c.date_before, c.closing_
 FROM chained AS c
 WHERE c.told OR c.told_before
 ORDER BY c.account, c.to_date, c.from_date
+
+-- name: find_told_otherwise
+-- The first told statement that was told already under another name: by another format, same account and day, from the same balance
+-- to the same; or whole where its pages came one by one, or a page of what came whole.
+SELECT t.statement_no, t.account, t.to_date, d.format_name, d.delivery_id, s.statement_ref
+FROM pg_temp.told_statement AS t
+JOIN recon.statement_v1 AS s ON s.source_id = %(source_id)s AND s.account = t.account AND s.to_date = t.to_date
+JOIN recon.delivery AS d ON d.delivery_id = s.delivery_id
+WHERE NOT t.interim AND (
+    d.format_name <> %(format_name)s AND t.movement_minor <> 0 AND s.movement_minor = t.movement_minor
+        AND coalesce(s.closing_minor, s.opening_minor + s.movement_minor) = coalesce(t.closing_minor, t.opening_minor + t.movement_minor)
+    OR starts_with(s.statement_ref, t.statement_ref || '/page')
+    OR starts_with(t.statement_ref, s.statement_ref || '/page'))
+ORDER BY t.statement_no, d.delivery_id
+LIMIT 1

@@ -2,7 +2,7 @@
 -- Runs after stage.sql, where something of the file is known already.
 --
 -- told_*: what the file says. known_*: what was there. `scope` is where an id names one movement: a statement that states
--- balances stands for itself (banks use ids again on other days), all other statements of a source share scope -1.
+-- balances stands for itself (banks use ids again on other days), all other statements of an account share a negative scope.
 
 -- name: make_written
 CREATE TEMP TABLE written_line (line_id bigint NOT NULL, line_key text NOT NULL) ON COMMIT DROP
@@ -32,8 +32,7 @@ ANALYZE pg_temp.told_key
 -- name: find_known_statements
 -- Every version of the told statements that is there already; the current one with whether it says the same.
 CREATE TEMP TABLE known_statement ON COMMIT DROP AS
-SELECT t.statement_no, CASE WHEN t.opening_minor IS NULL OR t.closing_minor IS NULL THEN -1 ELSE t.statement_no END AS scope,
-    s.statement_id, s.delivery_id, s.version,
+SELECT t.statement_no, t.scope, s.statement_id, s.delivery_id, s.version,
     s.version = max(s.version) OVER (PARTITION BY t.statement_no) AS is_current,
     (s.asset, s.sequence_no, s.from_date, s.opening_minor, s.closing_minor, s.movement_minor, s.line_count, s.pending_count)
         IS NOT DISTINCT FROM
@@ -44,7 +43,7 @@ WHERE NOT t.interim
 
 -- name: find_known_lines
 -- The latest version of every line that the told ones might be: those of the statements above; where ids hold for the whole
--- source, those of the same id or content in other statements too.
+-- account, those of the same id or content in its other statements too.
 CREATE TEMP TABLE known_line ON COMMIT DROP AS
 WITH found AS (
     SELECT l.line_key, k.scope
@@ -53,16 +52,17 @@ WITH found AS (
     UNION
     SELECT l.line_key, t.scope
     FROM pg_temp.told_key AS t
+    JOIN pg_temp.told_statement AS o ON o.statement_no = t.statement_no
     JOIN recon.line AS l ON l.source_id = %(source_id)s AND hashtextextended(l.native_id, 0) = hashtextextended(t.native_id, 0)
-        AND l.native_id = t.native_id
+        AND l.native_id = t.native_id AND l.account = o.account
     JOIN recon.statement AS s ON s.statement_id = l.statement_id AND (s.opening_minor IS NULL OR s.closing_minor IS NULL)
-    WHERE t.scope = -1
+    WHERE t.scope < 0
     UNION
     SELECT l.line_key, t.scope
     FROM pg_temp.told_key AS t
     JOIN recon.line AS l ON l.source_id = %(source_id)s AND l.line_key = t.base || ':' || t.ordinal
     JOIN recon.statement AS s ON s.statement_id = l.statement_id AND (s.opening_minor IS NULL OR s.closing_minor IS NULL)
-    WHERE t.scope = -1 AND t.native_id IS NULL
+    WHERE t.scope < 0 AND t.native_id IS NULL
 )
 SELECT DISTINCT ON (l.line_key) l.line_id, l.line_key, l.version, f.scope, k.statement_no, l.native_id, l.content_digest,
     coalesce(l.native_id, 'c:' || l.content_digest) AS base,
@@ -89,8 +89,9 @@ ANALYZE pg_temp.known_line
 
 -- name: pair_lines
 -- Told lines find their known ones by what both share: 'same' id and content, 'reference' (same id, only the servicer's
--- reference differs), 'renumbered' (same content under another id, statements with balances only), 'changed' (same id).
--- Equals are paired in order; lines that still speak come first.
+-- reference differs), 'renumbered' (same content under another id, statements with balances only), 'changed' (same id). Where an id may be
+-- used again for another movement, only a file that speaks for a line's day changes it. Equals are paired in order; lines that
+-- still speak come first.
 WITH told AS (
     SELECT p.position, p.scope, p.pairing,
         row_number() OVER (PARTITION BY p.scope, p.pairing ORDER BY p.content_digest, p.position) AS place
@@ -115,6 +116,8 @@ WITH told AS (
                         ELSE k.base END AS pairing
         FROM pg_temp.known_line AS k
         WHERE NOT EXISTS (SELECT FROM pg_temp.told_key AS t WHERE t.known_line_id = k.line_id)
+          AND (%(by)s <> 'changed' OR %(ids_hold)s OR k.scope >= 0 OR k.statement_no IS NOT NULL OR EXISTS (
+              SELECT FROM pg_temp.told_statement AS o WHERE o.scope = k.scope AND k.booking_date BETWEEN o.from_date AND o.to_date))
     ) AS p
     WHERE p.pairing IS NOT NULL
 )

@@ -19,10 +19,11 @@ from reconciliation.errors import AlreadyRunning, RefusedFile, SourcesError
 from reconciliation.formats.canonical import ParsedDelivery, ReadOptions
 from reconciliation.formats.card_numbers import masked_text
 from reconciliation.formats.registry import FORMATS, HEAD_BYTES, recognise
-from reconciliation.intake.chain import chain_notes
+from reconciliation.intake.chain import chain_notes, refuse_told_otherwise
 from reconciliation.intake.checks import check_delivery, check_file_name, recordable_name
 from reconciliation.intake.deliveries import SQL
 from reconciliation.intake.loading import Changes, load
+from reconciliation.intake.natural_keys import DEFAULT_KEY
 from reconciliation.intake.outcome import DeliveryOutcome, Outcome
 from reconciliation.intake.packaging import unpacked
 from reconciliation.intake.staging import Staging, prove
@@ -165,7 +166,8 @@ def _take_in_one(intake: _Intake, file: _File, stream: BinaryIO) -> DeliveryOutc
     if repeated is not None:
         return repeated
     stream.seek(0)
-    name = _format_of(intake, stream.read(HEAD_BYTES))
+    head = stream.read(HEAD_BYTES)
+    name = _format_of(intake, head)
     stream.seek(0)
     released = _released(intake, file)
     options = replace(intake.options, waived=frozenset(released))
@@ -173,11 +175,13 @@ def _take_in_one(intake: _Intake, file: _File, stream: BinaryIO) -> DeliveryOutc
         with savepoint(intake.connection):
             with Staging(intake.connection, intake.source.natural_key) as staging:
                 parsed = FORMATS[name].read(stream, options, staging.take)
+            if name in intake.source.intraday and name != intake.source.format:
+                parsed = _within_the_day(parsed)
             outcome = _load(intake, file, parsed, tuple(released.values()))
     except RefusedFile as refusal:
         if refusal.code not in _NEVER_STORED:
             _keep(intake, file, stream, name)
-        raise _explained(refusal, stream, name) from None
+        raise _explained(refusal, head, name) from None
     _keep(intake, file, stream, name)
     return outcome
 
@@ -190,21 +194,29 @@ def _format_of(intake: _Intake, head: bytes) -> str:
     return known[0] if known else intake.source.format
 
 
-def _explained(refusal: RefusedFile, stream: BinaryIO, name: str) -> RefusedFile:
-    """Says which format a file has that was delivered as another one."""
-    if refusal.code != "not_this_format":
+def _explained(refusal: RefusedFile, head: bytes, name: str) -> RefusedFile:
+    """Says which format a file has that was delivered as another one, however far its reader came."""
+    other = recognise(head)
+    if other in (None, name) or FORMATS[name].sniff(head):
         return refusal
-    stream.seek(0)
-    other = recognise(stream.read(HEAD_BYTES))
-    if other in (None, name):
-        return refusal
+    if name.startswith("mapped.") and refusal.code != "not_this_format":
+        return refusal  # nobody recognises a mapped file, so that another format's mark says little
     return RefusedFile(
-        code=refusal.code,
+        code="not_this_format",
         place=refusal.place,
         expected=refusal.expected,
         found=f"{refusal.found}; it looks like {other}",
-        remedy=refusal.remedy,
+        remedy=f"Deliver it to the source whose files are {other}, or name the format in sources.yaml.",
     )
+
+
+def _within_the_day(parsed: ParsedDelivery) -> ParsedDelivery:
+    """What a further format of the source tells is of the day, whatever it is elsewhere: it never counts twice."""
+    if all(statement.interim for statement in parsed.statements):
+        return parsed
+    note = f"{parsed.format_name} is an intraday format of this source: its lines are provisional and never count"
+    statements = tuple(replace(statement, interim=True) for statement in parsed.statements)
+    return replace(parsed, statements=statements, notes=(*parsed.notes, note))
 
 
 def _released(intake: _Intake, file: _File) -> dict[str, str]:
@@ -219,7 +231,7 @@ def _keep(intake: _Intake, file: _File, stream: BinaryIO, format_name: str) -> N
     """Put the bytes into the store, card numbers excepted; what cannot be redacted is not kept."""
     if intake.store is not None:
         stream.seek(0)
-        intake.store.keep(file.content_sha256, stream, format_name)
+        intake.store.keep(file.content_sha256, stream, format_name, intake.options.tables)
 
 
 def _load(intake: _Intake, file: _File, parsed: ParsedDelivery, released: Sequence[str]) -> DeliveryOutcome:
@@ -230,13 +242,17 @@ def _load(intake: _Intake, file: _File, parsed: ParsedDelivery, released: Sequen
         natural_key=intake.source.natural_key,
         ids_may_repeat=parsed.ids_may_repeat,
     )
+    refuse_told_otherwise(intake.connection, intake.source.id, parsed.format_name)
     chain = chain_notes(intake.connection, intake.source.id)
     parsed = replace(parsed, notes=(*released, *parsed.notes, *notes, *chain))
 
     def record(changes: Changes) -> int:
         return _record(intake, file, outcome=changes.outcome, parsed=parsed, changes=changes)
 
-    delivery_id, changes = load(intake.connection, intake.source.id, statements, record)
+    ids_hold = not parsed.ids_may_repeat or tuple(intake.source.natural_key) != DEFAULT_KEY
+    delivery_id, changes = load(
+        intake.connection, intake.source.id, statements, record, ids_hold=ids_hold
+    )
     return DeliveryOutcome(
         outcome=changes.outcome,
         delivery_id=delivery_id,
@@ -244,6 +260,7 @@ def _load(intake: _Intake, file: _File, parsed: ParsedDelivery, released: Sequen
         file_name=file.file_name,
         file_sha256=file.file_sha256,
         for_date=file.for_date,
+        package_name=file.package_name,
         line_count=changes.added_count + changes.changed_count + changes.unchanged_count,
         added_count=changes.added_count,
         changed_count=changes.changed_count,
@@ -271,6 +288,7 @@ def _repeated(intake: _Intake, file: _File) -> DeliveryOutcome | None:
         file_name=file.file_name,
         file_sha256=file.file_sha256,
         for_date=file.for_date,
+        package_name=file.package_name,
         line_count=line_count,
         unchanged_count=line_count,
         same_as=same_as,
@@ -294,6 +312,7 @@ def _reject(intake: _Intake, file: _File, refusal: RefusedFile) -> DeliveryOutco
         file_name=file.file_name,
         file_sha256=file.file_sha256,
         for_date=file.for_date,
+        package_name=file.package_name,
         refusal=shown,
     )
 

@@ -39,12 +39,15 @@ class Changes:
     new_statement_count: int = 0
     changed_statement_count: int = 0
     provisional_count: int = 0
+    provisional_changed: bool = False  # a statement told before has other pending lines now
     same_as: int | None = None
 
     @property
     def outcome(self) -> Outcome:
         """``accepted``, ``corrected``, or ``redelivered`` when nothing changes."""
-        if self.changed_count or self.withdrawn_count or self.changed_statement_count:
+        if (
+            self.changed_count or self.withdrawn_count or self.changed_statement_count or self.provisional_changed
+        ):
             return "corrected"
         if self.new_statement_count or self.same_as is None:
             return "accepted"
@@ -56,24 +59,32 @@ Record = Callable[[Changes], int]
 
 
 def load(
-    connection: Connection, source_id: str, statements: Sequence[KnownStatement], record: Record
+    connection: Connection,
+    source_id: str,
+    statements: Sequence[KnownStatement],
+    record: Record,
+    *,
+    ids_hold: bool = True,
 ) -> tuple[int, Changes]:
     """Write what is staged; the number of its delivery and what it changed.
+
+    ``ids_hold``: an id names one movement for good, whichever file tells of it; else it may come again on other days.
 
     Raises:
         RefusedFile: an id that cannot be told from others, a card number in words; the caller rolls back.
     """
     try:
+        connection.execute(_PROVISIONAL["name_provisional_lines"])
         _compare(connection, "find_known_statements", source_id=source_id)
         if _asks(connection, "some_statement_known"):
-            return _load_changes(connection, source_id, statements, record)
+            return _load_changes(connection, source_id, statements, record, ids_hold)
         try:
             with savepoint(connection):
                 return _load_fresh(connection, source_id, statements, record)
         except psycopg.errors.UniqueViolation as violation:
             if violation.diag.constraint_name != "line_version_once":
                 raise
-            return _load_changes(connection, source_id, statements, record)
+            return _load_changes(connection, source_id, statements, record, ids_hold)
     except psycopg.errors.CheckViolation as violation:
         if "card_number" not in (violation.diag.constraint_name or ""):
             raise
@@ -102,10 +113,14 @@ def _load_fresh(
 
 
 def _load_changes(
-    connection: Connection, source_id: str, statements: Sequence[KnownStatement], record: Record
+    connection: Connection,
+    source_id: str,
+    statements: Sequence[KnownStatement],
+    record: Record,
+    ids_hold: bool,
 ) -> tuple[int, Changes]:
     """Name every line, compare it with what was told before, write the difference."""
-    changes = _changes(connection, source_id)
+    changes = _changes(connection, source_id, ids_hold)
     delivery_id = record(changes)
     if changes.outcome == "redelivered":
         return delivery_id, changes
@@ -122,13 +137,13 @@ def _load_changes(
     return delivery_id, changes
 
 
-def _changes(connection: Connection, source_id: str) -> Changes:
+def _changes(connection: Connection, source_id: str, ids_hold: bool) -> Changes:
     _compare(connection, "make_keys")
     _compare(connection, "find_known_lines", source_id=source_id)
     _compare(connection, "analyze_known")
     if _asks(connection, "some_line_known"):
         for pairing in PAIRINGS:
-            _compare(connection, "pair_lines", by=pairing)
+            _compare(connection, "pair_lines", by=pairing, ids_hold=ids_hold)
         _compare(connection, "mark_dropped_lines")
         _compare(connection, "number_new_lines")
     for qualifier in QUALIFIERS:
@@ -154,6 +169,7 @@ def _changes(connection: Connection, source_id: str) -> Changes:
         new_statement_count=row[4],
         changed_statement_count=row[5],
         provisional_count=_provisional_count(connection),
+        provisional_changed=_provisional(connection, "provisional_changed", source_id=source_id),
         same_as=row[6],
     )
 
@@ -163,12 +179,17 @@ def _provisional_count(connection: Connection) -> int:
     return int(row[0]) if row else 0
 
 
+def _provisional(connection: Connection, question: str, **params: Any) -> bool:
+    row = connection.execute(_PROVISIONAL[question], params).fetchone()
+    return bool(row and row[0])
+
+
 def _write_provisional(connection: Connection, source_id: str, delivery_id: int) -> None:
     """Write what is not booked for good, and end what statements have replaced, in whatever order they came."""
     wanted = {"source_id": source_id, "delivery_id": delivery_id}
     connection.execute(_PROVISIONAL["write_provisional_lines"], wanted)
-    found = connection.execute(_PROVISIONAL["some_provisional"], wanted).fetchone()
-    if found and found[0]:
+    if _provisional(connection, "some_provisional", source_id=source_id):
+        connection.execute(_PROVISIONAL["end_dropped_lines"], wanted)
         connection.execute(_PROVISIONAL["end_provisional_lines"], wanted)
 
 

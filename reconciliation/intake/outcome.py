@@ -19,6 +19,7 @@ class DeliveryOutcome:
     file_name: str
     file_sha256: str
     for_date: date | None
+    package_name: str | None = None  # the archive it came in
     line_count: int = 0
     added_count: int = 0
     changed_count: int = 0
@@ -34,7 +35,8 @@ class DeliveryOutcome:
     def sentence(self) -> str:
         """One line for people: the file, what became of it, and why."""
         if self.refusal is not None:
-            return f"{self.file_name}: rejected: {self.refusal}"
+            packed = f" Nothing of {self.package_name} was taken in." if self.package_name else ""
+            return f"{self.file_name}: rejected: {self.refusal}{packed}"
         if self.outcome == "redelivered":
             return f"{self.file_name}: redelivered: says the same as delivery {self.same_as}, nothing changed"
         if self.outcome == "corrected":

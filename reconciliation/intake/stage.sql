@@ -21,7 +21,8 @@ CREATE TEMP TABLE told_statement (
     pending_count    bigint NOT NULL,
     proofs           text[] NOT NULL,
     flags            text[] NOT NULL,
-    interim          boolean NOT NULL
+    interim          boolean NOT NULL,
+    scope            integer NOT NULL  -- where an id names one movement: see compare.sql
 ) ON COMMIT DROP;
 CREATE TEMP TABLE told_line (
     position              bigint GENERATED ALWAYS AS IDENTITY,
@@ -77,7 +78,7 @@ SELECT l.position, l.statement_no, l.record_no, l.detail_no, l.native_id, l.book
     l.fx_denominator, l.ref_end_to_end, l.ref_uetr, l.ref_servicer, l.ref_psp, l.ref_merchant, l.ref_payout, l.ref_arn, l.ref_rrn,
     l.ref_auth_code, l.other_refs, l.batch_ref, l.batch_minor, l.counterparty, l.counterparty_account, l.counterparty_bic,
     l.text, l.kind, l.type_code, l.reason_code, l.reversal, l.card_token, l.card_truncated, l.byte_offset, l.byte_length,
-    t.account, CASE WHEN t.opening_minor IS NULL OR t.closing_minor IS NULL THEN -1 ELSE t.statement_no END AS scope,
+    t.account, t.scope,
     ROW('content/2', t.account, l.booking_date - date '2000-01-01', l.value_date - date '2000-01-01', l.settlement_date - date '2000-01-01',
         extract(epoch FROM l.event_at), l.amount_minor, l.asset, l.fee_minor, l.fees, l.original_amount_minor, l.original_asset,
         l.fx_rate, l.ref_end_to_end, l.ref_uetr, l.ref_psp, l.ref_merchant, l.ref_payout, l.ref_arn, l.ref_rrn, l.ref_auth_code,
@@ -89,9 +90,11 @@ WHERE l.status = 'booked' AND NOT t.interim
 
 -- name: put_statements
 INSERT INTO pg_temp.told_statement (statement_no, account, external_account, statement_ref, asset, sequence_no, from_date, to_date,
-    opening_minor, closing_minor, movement_minor, line_count, pending_count, proofs, flags, interim)
+    opening_minor, closing_minor, movement_minor, line_count, pending_count, proofs, flags, interim, scope)
 SELECT s.statement_no, s.account, s.external_account, s.statement_ref, s.asset, s.sequence_no, s.from_date, s.to_date,
-    s.opening_minor, s.closing_minor, s.movement_minor, s.line_count, s.pending_count, s.proofs, s.flags, s.interim
+    s.opening_minor, s.closing_minor, s.movement_minor, s.line_count, s.pending_count, s.proofs, s.flags, s.interim,
+    CASE WHEN s.opening_minor IS NULL OR s.closing_minor IS NULL THEN -1 - min(s.statement_no) OVER (PARTITION BY s.account)
+         ELSE s.statement_no END
 FROM jsonb_to_recordset(%(statements)s::jsonb) AS s (statement_no integer, account text, external_account text, statement_ref text,
     asset text, sequence_no bigint, from_date date, to_date date, opening_minor bigint, closing_minor bigint,
     movement_minor bigint, line_count bigint, pending_count bigint, proofs text[], flags text[], interim boolean)
