@@ -4,6 +4,7 @@
     ├── RefusedFile            a delivery that cannot be taken in: place, expected, found, what to do
     ├── SourcesError           sources.yaml: every problem with its place
     ├── AlreadyRunning         another process works on the same source
+    ├── StoreUnavailable       what was delivered cannot be kept
     └── UnknownItem            asked for something that is not there
 
 Bad data is a value with a place and becomes one of these at the edge; a broken program raises anything else.
@@ -41,6 +42,10 @@ class SourcesError(ReconciliationError):
 
 class AlreadyRunning(ReconciliationError):
     """Another process is working on this source; nothing was changed. Wait for it, or run again later."""
+
+
+class StoreUnavailable(ReconciliationError):
+    """The place where delivered bytes are kept cannot be written; nothing was taken in."""
 
 
 class UnknownItem(ReconciliationError):

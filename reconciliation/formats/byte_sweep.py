@@ -25,7 +25,7 @@ KEPT_BACK: Final = 512  # more than the longest track
 
 # Blank, dash, and what else parts groups: no-break spaces and typographic dashes in UTF-8 and in Windows-1252.
 _SEPARATORS: Final = r"[ \-\xa0\xad\x96\x97]|\xc2[\xa0\xad]|\xe2\x80[\x90-\x93\xaf]"
-_LABELS: Final = re.compile(rb"cv[vcn]|cav2|verification ", re.IGNORECASE)
+_LABELS: Final = (b"cvv", b"cvc", b"cvn", b"cav2", b"verification ")
 _LONG_RUN: Final = re.compile("[0-9]{15,}")
 _LENGTHS_OF_SCHEMES: Final = (15, 16, 19)
 _DIGIT, _BETWEEN = 1, 2
@@ -54,10 +54,11 @@ class Sweep:
     def masked(self, data: bytes, *, until: int | None = None) -> bytes:
         """The bytes with what begins before ``until`` overwritten."""
         spans: list[tuple[int, int]] = []
-        if _LABELS.search(data) is not None:
+        lowered = data.lower()  # five searches of plain bytes cost a tenth of one pattern that ignores case
+        if any(label in lowered for label in _LABELS):
             spans += verification_codes(data.decode("latin-1"), beside_card=False)
         for start, end in self._suspects(data):
-            single = data[start:end] if end - start <= CARD_LENGTH_MAX else b""
+            single = data[start:end].strip(b" -") if end - start <= CARD_LENGTH_MAX + 2 else b""
             if single.isdigit() and not reads_as_card(single.decode("ascii")):
                 continue
             hidden, _ = hidden_spans(data[start : end + _AFTER].decode("latin-1"), self._run)

@@ -15,7 +15,7 @@ b'paid,5555 55** **** 4444,12.00'
 """
 
 import codecs
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import BinaryIO, Final
 
@@ -34,8 +34,12 @@ _IN_RUNS: Final = frozenset(b"0123456789 -\r\n") | frozenset(range(0x80, 0x100))
 _UTF_16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
-def redacted(stream: BinaryIO, format_name: str) -> Iterator[bytes]:
+def redacted(
+    stream: BinaryIO, format_name: str, tables: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[bytes]:
     """The bytes of a file, in parts, with every card number's middle digits overwritten. Memory holds one chunk.
+
+    ``tables`` are the source's own tables: where a member has corrected positions, card numbers are looked for there.
 
     Raises:
         RefusedFile: the format is compressed, so that nothing can be overwritten in it (code ``unsafe``).
@@ -48,9 +52,10 @@ def redacted(stream: BinaryIO, format_name: str) -> Iterator[bytes]:
             found=f"{format_name}, which is compressed",
             remedy="Its bytes are not kept; keep the file itself where card data may be kept.",
         )
-    by_fields = _BY_FIELDS.get(format_name)
-    if by_fields is not None:
-        return by_fields(stream)
+    if format_name == mastercard_ipm.NAME:
+        return redacted_messages(stream)
+    if format_name == visa_base2.NAME:
+        return redacted_records(stream, tables.get("positions"))
     return _swept(stream, LINE_BREAKS if format_name.startswith(_BROKEN_LINES) else PLAIN)
 
 
@@ -93,8 +98,3 @@ def _cut(data: bytes) -> int:
         if data[place - 1] not in _IN_RUNS:
             return place
     return limit if limit > _SEARCHED else 0
-
-
-_BY_FIELDS: Final[Mapping[str, Callable[[BinaryIO], Iterator[bytes]]]] = MappingProxyType(
-    {mastercard_ipm.NAME: redacted_messages, visa_base2.NAME: redacted_records}
-)

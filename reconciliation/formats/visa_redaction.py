@@ -1,4 +1,4 @@
-"""Visa BASE II bytes without card numbers: by the shipped positions where records can be read, swept where they cannot.
+"""Visa BASE II bytes without card numbers: by the source's positions where records can be read, else swept.
 
 The card number of component 0 keeps its first six and last four digits, with its extension. All other fields of the
 record are swept for what reads as a card number, each by itself where the layout knows it, since fields touch.
@@ -29,14 +29,14 @@ _USUAL_PLACE: Final = slice(4, 20)  # of the card number in component 0 of most 
 _NO_NUMBER: Final = " 0"
 
 
-def redacted_records(stream: BinaryIO) -> Iterator[bytes]:
-    """The bytes of a BASE II file in parts; see ``redaction.redacted``."""
+def redacted_records(stream: BinaryIO, positions: str | None = None) -> Iterator[bytes]:
+    """The bytes of a BASE II file in parts, by a member's own table of positions or the shipped one alone."""
     head = next(whole_reads(stream, ITF_LENGTH * _RECORDS_PER_CHUNK), b"")
     framing = framing_of(head)
     if framing is None:
         yield from swept_either_way(head, whole_reads(stream, ITF_LENGTH * _RECORDS_PER_CHUNK))
         return
-    redaction = _Redaction(framing, layout_of(None))
+    redaction = _Redaction(framing, layout_of(positions))
     rest = b""
     chunk = head
     while chunk:

@@ -7,10 +7,11 @@ cannot be redacted safely is not kept. The filesystem comes from the shell (any 
 
 import hashlib
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Final
 
-from reconciliation.errors import RefusedFile, UnknownItem
+from reconciliation.errors import RefusedFile, StoreUnavailable, UnknownItem
 from reconciliation.formats.redaction import redacted
 
 RECORD_BYTES_MAX: Final = 1 << 20
@@ -23,21 +24,36 @@ class DeliveryStore:
     filesystem: Any  # fsspec has no types
     folder: str
 
-    def keep(self, content_sha256: str, stream: BinaryIO, format_name: str) -> bool:
-        """Keep what a stream holds; False where it could not be redacted. Safe to repeat and to be killed in."""
+    def keep(
+        self, content_sha256: str, stream: BinaryIO, format_name: str, tables: Mapping[str, str]
+    ) -> bool:
+        """Keep what a stream holds, redacted by the source's own tables. Safe to repeat and to be killed in.
+
+        Returns:
+            Whether it is kept; False where it could not be redacted.
+
+        Raises:
+            StoreUnavailable: the place cannot be written.
+        """
         path = self._path(content_sha256)
-        if self.filesystem.exists(path):
-            return True
-        self.filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
-        draft = f"{path}.draft"
         try:
-            with self.filesystem.open(draft, "wb") as file:
-                for part in redacted(stream, format_name):
-                    file.write(part)
-        except RefusedFile:
-            self.filesystem.rm(draft)
-            return False
-        self.filesystem.mv(draft, path)
+            if self.filesystem.exists(path):
+                return True
+            self.filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
+            draft = f"{path}.draft"
+            try:
+                with self.filesystem.open(draft, "wb") as file:
+                    for part in redacted(stream, format_name, tables):
+                        file.write(part)
+            except RefusedFile:
+                self.filesystem.rm(draft)
+                return False
+            self.filesystem.mv(draft, path)
+        except OSError as error:
+            raise StoreUnavailable(
+                f"delivery store: expected to keep {content_sha256[:12]}…, found {type(error).__name__}; nothing was "
+                "taken in. Make the place of TIEOUT_STORE writable and take the file in again."
+            ) from error
         return True
 
     def holds(self, content_sha256: str) -> bool:

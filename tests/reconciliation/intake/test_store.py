@@ -7,10 +7,17 @@ import fsspec
 import pytest
 from psycopg import Connection
 
-from reconciliation.errors import UnknownItem
+from reconciliation.errors import StoreUnavailable, UnknownItem
 from reconciliation.intake.deliveries import find_line_record
 from reconciliation.intake.store import DeliveryStore
-from tests.reconciliation.intake.builder import BANK, Entry, bank_file, bank_statement, deliver
+from tests.reconciliation.intake.builder import (
+    BANK,
+    Entry,
+    bank_file,
+    bank_statement,
+    current_lines,
+    deliver,
+)
 
 CARD = "5555555555554444"
 
@@ -90,3 +97,11 @@ def test_what_is_kept_is_never_written_again(store: Connection, kept: DeliverySt
 def test_a_record_of_a_content_that_is_not_kept_is_a_clear_answer(kept: DeliveryStore) -> None:
     with pytest.raises(UnknownItem, match="expected it in the store"):
         kept.record("0" * 64, byte_offset=0, byte_length=1)
+
+
+def test_a_store_that_cannot_be_written_keeps_the_delivery_out(store: Connection, tmp_path: Path) -> None:
+    (tmp_path / "kept").write_text("a file where the folder should be")
+    shut = DeliveryStore(filesystem=fsspec.filesystem("file"), folder=str(tmp_path / "kept"))
+    with pytest.raises(StoreUnavailable, match="nothing was taken in"):
+        deliver(store, bank_file(bank_statement(Entry(100, "A1"))), store=shut)
+    assert current_lines(store) == []
