@@ -5,7 +5,7 @@ faster. A card number is at least 13 characters of digits, blanks and dashes in 
 one of these); a verification code has its label.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -64,14 +64,10 @@ def masking(emit: Emit, names: frozenset[str], mask: Callable[[str], str]) -> Em
     return masked
 
 
-def places_of_runs(texts: pa.StringArray) -> Integers:
-    """Places of the texts with a run of digits, blanks and dashes that is long enough to be a card number.
-
-    >>> places_of_runs(pa.array(["1234567890123", "12", None, "4111 1111 1111 1111"])).tolist()
-    [0, 3]
-    """
+def _places_of_runs(texts: pa.StringArray) -> Integers:
+    """Places of the texts with a run of digits, blanks and dashes that is long enough to be a card number."""
     offsets, data = _bytes_of(texts)
-    dense = np.searchsorted(offsets, _dense(data), side="right") - 1
+    dense: Integers = np.searchsorted(offsets, _dense(data), side="right") - 1
     dense = dense[np.append(dense[:1] == dense[:1], dense[1:] != dense[:-1])]
     if not len(dense):
         return dense
@@ -82,16 +78,11 @@ def places_of_runs(texts: pa.StringArray) -> Integers:
     return places
 
 
-def holds_any(texts: pa.StringArray, words: Sequence[bytes]) -> bool:
-    """Whether one of the words, given in lower case, stands anywhere in the texts, or across two of them."""
-    lowered = _bytes_of(texts)[1].tobytes().lower()
-    return any(word in lowered for word in words)
-
-
 def _suspects(texts: pa.StringArray) -> Integers:
     """Places of the texts that a closer look is due to."""
-    runs = places_of_runs(texts)
-    if not holds_any(texts, [label.encode() for label in _LABELS]):
+    runs = _places_of_runs(texts)
+    lowered = _bytes_of(texts)[1].tobytes().lower()
+    if not any(label.encode() in lowered for label in _LABELS):
         return runs
     suspect = np.zeros(len(texts), dtype=bool)
     suspect[runs] = True

@@ -19,6 +19,7 @@ from reconciliation.errors import AlreadyRunning, RefusedFile, SourcesError
 from reconciliation.formats.canonical import ParsedDelivery, ReadOptions
 from reconciliation.formats.card_numbers import masked_text
 from reconciliation.formats.registry import FORMATS, HEAD_BYTES, recognise
+from reconciliation.intake.card_sweep import CardSweep
 from reconciliation.intake.chain import chain_notes, refuse_told_otherwise
 from reconciliation.intake.checks import check_delivery, check_file_name, recordable_name
 from reconciliation.intake.deliveries import SQL
@@ -173,8 +174,9 @@ def _take_in_one(intake: _Intake, file: _File, stream: BinaryIO) -> DeliveryOutc
     options = replace(intake.options, waived=frozenset(released))
     try:
         with savepoint(intake.connection):
-            with Staging(intake.connection, intake.source.natural_key) as staging:
-                parsed = FORMATS[name].read(stream, options, staging.take)
+            sweep = CardSweep(options.card_tokens)
+            with Staging(intake.connection, intake.source.natural_key, sweep) as staging:
+                parsed = sweep.delivery(FORMATS[name].read(stream, options, staging.take))
             if name in intake.source.intraday and name != intake.source.format:
                 parsed = _within_the_day(parsed)
             outcome = _load(intake, file, parsed, tuple(released.values()))

@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 from ledger_core.sql import copy_in, queries
 from reconciliation.errors import RefusedFile
 from reconciliation.formats.canonical import LINE_SCHEMA
+from reconciliation.intake.card_sweep import CardSweep, account_without_cards
 from reconciliation.intake.checks import BOOKING_WINDOW_DAYS, KnownStatement, place_of
 from reconciliation.intake.natural_keys import DEFAULT_KEY, with_natural_keys
 
@@ -51,12 +52,15 @@ def run(connection: Connection, name: str, **params: Any) -> psycopg.Cursor[Any]
 class Staging(AbstractContextManager["Staging"]):
     """Takes batches of lines (``LINE_SCHEMA``) for as long as the context lasts; leaving it waits for the last one."""
 
-    def __init__(self, connection: Connection, natural_key: Sequence[str]) -> None:
+    def __init__(
+        self, connection: Connection, natural_key: Sequence[str], sweep: CardSweep | None = None
+    ) -> None:
         with_natural_keys(
             LINE_SCHEMA.empty_table(), natural_key
         )  # a column that does not exist is said at once
         self._connection = connection
         self._natural_key = tuple(natural_key)
+        self._sweep = sweep
         self._waiting: queue.Queue[pa.Table | None] = queue.Queue(maxsize=BATCHES_WAITING)
         self._failure: BaseException | None = None
         self._copier = threading.Thread(target=self._copy, name="tieout-copy", daemon=True)
@@ -67,13 +71,14 @@ class Staging(AbstractContextManager["Staging"]):
         return self
 
     def take(self, batch: pa.RecordBatch) -> None:
-        """Check a batch and hand it to the copier."""
+        """Check a batch, sweep card numbers out of it and hand it to the copier."""
         if self._failure is not None:
             raise self._failure
         if not batch.schema.equals(LINE_SCHEMA):
             raise TypeError("a reader's lines do not have LINE_SCHEMA")
         _refuse_nul(batch)
-        self._waiting.put(with_natural_keys(pa.Table.from_batches([batch]), self._natural_key))
+        lines = with_natural_keys(pa.Table.from_batches([batch]), self._natural_key)
+        self._waiting.put(lines if self._sweep is None else self._sweep.lines(lines))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -185,7 +190,7 @@ def _statement_row(known: KnownStatement) -> dict[str, Any]:
     return {
         "statement_no": known.statement_no,
         "account": known.account,
-        "external_account": told.account,
+        "external_account": account_without_cards(told.account),
         "statement_ref": told.statement_ref,
         "asset": told.asset,
         "sequence_no": told.sequence_no,
