@@ -24,6 +24,7 @@ LOCAL: Final = ("file", "local")
 SFTP: Final = ("sftp", "ssh")
 FOLDERS_ARE_REAL: Final = frozenset({*LOCAL, *SFTP, "ftp", "smb"})
 """Protocols of places where an empty folder is there; in an object store it is not."""
+GET_IN: Final = "get in"
 _OTHERS: Final = stat.S_IRWXO | stat.S_IWGRP
 
 Options = Mapping[str, Any]
@@ -165,14 +166,14 @@ def within(seconds: float, work: Callable[[], Answer]) -> Answer:
 
 def problem_of(source_id: str, place: str, doing: str, failure: Exception) -> PlaceError:
     """The sentence of a failure, which repeats nothing but what is told of the place in the sources file."""
-    found, remedy = _found(failure)
+    found, remedy = _found(failure, getting_in=doing == GET_IN)
     return PlaceError(
         f"source {source_id}, files.place {without_user(place)}: expected to {doing}, found {found}; {remedy}. "
         "What has landed here is taken in all the same."
     )
 
 
-def _found(failure: Exception) -> tuple[str, str]:
+def _found(failure: Exception, *, getting_in: bool) -> tuple[str, str]:
     name = type(failure).__name__
     if name == "UnknownHostKey":
         found, expected = getattr(failure, "found", ""), getattr(failure, "expected", ())
@@ -192,6 +193,8 @@ def _found(failure: Exception) -> tuple[str, str]:
         )
     if "Auth" in name or name in ("PasswordRequiredException", "NoCredentialsError"):
         return "that the server lets us in with none of what it was given", "mend it in TIEOUT_PLACES_FILE"
+    if isinstance(failure, FileNotFoundError) and getting_in:
+        return "no such file as its options name", "mend key_filename, or what else it is, in TIEOUT_PLACES_FILE"
     if isinstance(failure, FileNotFoundError):
         return "nothing of that name", "mend the place in the sources file, or have it made"
     if isinstance(failure, PermissionError):

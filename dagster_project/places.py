@@ -22,6 +22,7 @@ from typing import Any, BinaryIO, Final
 from dagster_project.errors import PlaceError, SettingsError
 from dagster_project.place_access import (
     FOLDERS_ARE_REAL,
+    GET_IN,
     closed,
     opened,
     options_of,
@@ -196,7 +197,7 @@ def _opened(project: Project, source: Source) -> Iterator[Any]:
     try:
         filesystem = within(LOOK_SECONDS, lambda: opened(place, options))
     except Exception as failure:  # noqa: BLE001 - any library may stand behind a URL; its words may hold a secret
-        raise problem_of(source.id, place, "get in", failure) from None
+        raise problem_of(source.id, place, GET_IN, failure) from None
     try:
         yield filesystem
     finally:

@@ -17,7 +17,9 @@ USER = "acme"
 
 @dataclass
 class SftpServer:
-    """What the tests know of the server. ``opening`` is called with the path of each file before it is read."""
+    """What the tests know of the server. ``opening`` is called with the path of each file before it is read, and
+    ``listing`` before the folder is listed.
+    """
 
     folder: Path
     password: str
@@ -26,6 +28,7 @@ class SftpServer:
     passwords: list[str] = field(default_factory=list)
     connections: int = 0
     opening: Callable[[Path], None] = lambda _: None
+    listing: Callable[[], None] = lambda: None
 
     @property
     def host(self) -> str:
@@ -91,6 +94,7 @@ class _Files(paramiko.SFTPServerInterface):
         self._server = server
 
     def list_folder(self, path: str) -> list[paramiko.SFTPAttributes] | int:
+        self._server.listing()
         try:
             return [
                 paramiko.SFTPAttributes.from_stat(entry.stat(), entry.name)

@@ -242,6 +242,42 @@ def test_a_file_replaced_by_one_of_the_same_size_while_it_is_copied_is_not_taken
     assert sftp_bank.lying() == []
 
 
+def test_a_copy_that_comes_out_shorter_than_the_listing_is_not_taken_for_whole(
+    sftp_bank: Bank, server: SftpServer, outbox: Path
+) -> None:
+    def whole() -> None:
+        (outbox / NAME).write_bytes(b"a whole statement")
+        os.utime(outbox / NAME, (1, 1))
+
+    server.listing, server.opening = whole, lambda path: os.truncate(path, 7)
+    assert sftp_bank.fetch() == Look()
+    assert sftp_bank.lying() == []
+
+
+def test_what_a_killed_fetch_left_is_cleared_away(bank_at: Callable[..., Bank], outbox: Path) -> None:
+    bank = bank_at(outbox)
+    (bank.landing / f".{NAME}.fetching").write_bytes(b"half")
+    bank.fetch()
+    assert bank.lying() == []
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({CANARY: "an option that paramiko does not know, whose name its error repeats"}, "of the kind TypeError"),
+        ({"key_filename": f"/nowhere/{CANARY}"}, "no such file as its options name; mend key_filename"),
+    ],
+)
+def test_what_a_library_says_of_its_options_is_not_repeated(
+    options: dict[str, Any], sentence: str, bank_at: Callable[..., Bank], server: SftpServer
+) -> None:
+    described = {name: value for name, value in known(server)[server.host].items() if name != "password"}
+    bank = bank_at(f"{server.host}/outbox", {server.host: described | options})
+    (problem,) = bank.fetch().problems
+    assert sentence in str(problem)
+    assert CANARY not in str(problem)
+
+
 @pytest.mark.parametrize(
     "name",
     [f".{NAME}", *(f"{NAME}{ending}" for ending in (".part", ".PARTIAL", ".tmp", ".temp", ".filepart", ".crdownload")),
