@@ -5,6 +5,7 @@ text. Names stay the same every day and zero is a number, so that a curve has no
 reference or a path.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
@@ -21,6 +22,7 @@ from reconciliation.sources import Source
 
 Metadata = dict[str, Any]
 SHOWN_ACCOUNTS = 20
+_RELEASED = re.compile(r"\Areleased by .* in spite of (\w+): .*\Z", re.DOTALL)
 
 
 def plain(value: Any) -> bool | int | float | str | None:
@@ -49,12 +51,19 @@ def of_delivery(outcomes: Sequence[DeliveryOutcome], missing: Sequence[str]) -> 
     for outcome in outcomes:
         count[outcome.outcome] += 1
     told = {f"Files {name}": number for name, number in count.items()}
-    rows = [(outcome.file_name, outcome.outcome, outcome.line_count) for outcome in outcomes]
+    rows = [
+        (outcome.file_name, outcome.outcome, outcome.line_count, outcome.provisional_count)
+        for outcome in outcomes
+    ]
+    notes = [(outcome.file_name, _without_names(note)) for outcome in outcomes for note in outcome.notes]
     return {
-        "Deliveries": table(["file", "outcome", "lines"], rows),
+        "Deliveries": table(["file", "outcome", "lines", "provisional"], rows),
         "dagster/row_count": len(outcomes),
         **told,
         "Files missing": len(missing),
+        "Lines provisional": sum(outcome.provisional_count for outcome in outcomes),
+        "Notes": len(notes),
+        **({"Notes of the files": table(["file", "note"], notes)} if notes else {}),
     }
 
 
@@ -193,6 +202,11 @@ def _amounts(sums: Mapping[str, int]) -> str:
 
 def _money(amount_minor: int, asset: str | None) -> str:
     return "" if asset is None else f"{format_minor(amount_minor, exponent_of(asset))} {asset}"
+
+
+def _without_names(note: str) -> str:
+    """A note without who released a file and what they wrote about it: that is for the delivery's own page."""
+    return _RELEASED.sub(r"released in spite of \1", note)
 
 
 def _cell(value: object) -> str:

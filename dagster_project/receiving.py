@@ -6,17 +6,20 @@ still be being written is left alone, and nothing that was put aside is ever ove
 
 import contextlib
 import hashlib
+import os
 import re
 import stat
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
+from typing import BinaryIO
 
 from dagster_project.places import FileState, counts, fetch, free_name
 from dagster_project.project import Project, read_options
 from ledger_core.sql import translated_errors
-from reconciliation.errors import UnknownItem
+from reconciliation.errors import ChangedFile, UnknownItem
 from reconciliation.intake.deliveries import find_delivery, find_line_record, release_delivery
 from reconciliation.intake.delivery import DeliveryOutcome, take_in
 from reconciliation.sources import Source
@@ -46,24 +49,52 @@ def ingest(
     """Take a delivery in, whole or not at all: a file, or an archive of several.
 
     Each outcome says accepted, redelivered, corrected or rejected and why.
+
+    Raises:
+        ChangedFile: somebody wrote into the file while it was being read; nothing of it was taken in.
     """
+    with path.open("rb") as stream:
+        before = _written(stream)
+
+        def demand_unchanged() -> None:
+            if _written(stream) != before:
+                raise ChangedFile(
+                    f"{path.name}: expected a file that nobody writes to, found that it changed while it was read; "
+                    "nothing was taken in. Deliver it again once it is written, or have it renamed into place."
+                )
+
+        for_date = for_date or date_in_name(path.name)
+        return _ingest(
+            project, source, stream, path.name, for_date=for_date, format_name=format_name, proof=demand_unchanged
+        )
+
+
+def _ingest(
+    project: Project,
+    source: Source,
+    stream: BinaryIO,
+    file_name: str,
+    *,
+    for_date: date | None,
+    format_name: str | None = None,
+    proof: Callable[[], None] = lambda: None,
+) -> tuple[DeliveryOutcome, ...]:
+    """Take in what a stream holds; all of it is undone where ``proof`` raises at the end."""
     options = read_options(project, source)
-    with (
-        translated_errors(),
-        path.open("rb") as stream,
-        project.database.session("tieout_intake") as connection,
-    ):
-        return take_in(
+    with translated_errors(), project.database.session("tieout_intake") as connection:
+        outcomes = take_in(
             connection,
             source=source,
-            file_name=path.name,
+            file_name=file_name,
             stream=stream,
             options=options,
-            for_date=for_date or date_in_name(path.name),
+            for_date=for_date,
             format_name=format_name,
             received_on=datetime.now(source.zone).date(),
             store=project.store,
         )
+        proof()
+        return outcomes
 
 
 def landed(project: Project, source: Source, *, at_rest_seconds: int = 0) -> dict[Path, FileState]:
@@ -106,8 +137,10 @@ def ingest_landed(
             outcomes = ingest(project, source, path)
         except FileNotFoundError:
             continue
+        except ChangedFile as changed:
+            warn(str(changed))
+            continue
         aside = path.parent / (REFUSED if any(outcome.refusal for outcome in outcomes) else TAKEN)
-        aside.mkdir(exist_ok=True)
         if _state_of(path) == state:
             _put_aside(path, aside)
             if source.files.ready_marker is not None:
@@ -116,11 +149,21 @@ def ingest_landed(
             yield path, outcome
 
 
-def release(project: Project, delivery_id: int, *, reason: str, actor: str, path: Path | None = None) -> str:
-    """Waive the proof that a refused delivery failed, and take the same bytes in again; what became of them.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Released:
+    """A decision on a refused delivery, in words, and what became of its files after it."""
+
+    decision: str
+    outcomes: tuple[DeliveryOutcome, ...]
+
+
+def release(
+    project: Project, delivery_id: int, *, reason: str, actor: str, path: Path | None = None
+) -> Released:
+    """Waive the proof that a refused delivery failed, and take the same bytes in again.
 
     The bytes come from ``path``, or from the files put aside as refused, or from the store where nothing in them had to
-    be masked. The decision stays, whether they are found or not.
+    be masked. The decision stays, whether they are found or not; the first one holds.
 
     Raises:
         UnknownItem: no such delivery, or its bytes are nowhere.
@@ -130,18 +173,29 @@ def release(project: Project, delivery_id: int, *, reason: str, actor: str, path
         release_delivery(connection, delivery_id, reason=reason, actor=actor)
     with project.database.session("tieout_auditor") as connection:
         row = find_delivery(connection, delivery_id)
+    decision = f"delivery {delivery_id}: {row['refusal_code']} waived by {row['released_by']}: {row['release_reason']}"
+    if (row["released_by"], row["release_reason"]) != (actor, reason):
+        decision += "; that was decided before, and stays"
     source = project.sources[row["source"]]
     aside = project.settings.landing / source.id / REFUSED
     candidates = [path] if path else sorted(aside.iterdir()) if aside.is_dir() else []
     for candidate in candidates:
-        with candidate.open("rb") as stream:
-            if hashlib.file_digest(stream, "sha256").hexdigest() == row["file_sha256"]:
-                outcomes = ingest(project, source, candidate, for_date=row["for_date"])
-                return "\n".join(outcome.sentence for outcome in outcomes)
+        if _digest(candidate) == row["file_sha256"]:
+            outcomes = ingest(project, source, candidate, for_date=row["for_date"])
+            if path is None and not any(outcome.refusal for outcome in outcomes):
+                _put_aside(candidate, aside.with_name(TAKEN))
+            return Released(decision=decision, outcomes=outcomes)
+    kept = None
+    if path is None and row["package_name"] is None and project.store is not None:
+        kept = project.store.whole(row["content_sha256"])
+    if kept is not None:
+        outcomes = _ingest(project, source, kept, row["file_name"], for_date=row["for_date"])
+        return Released(decision=decision, outcomes=outcomes)
+    name = row["package_name"] or row["file_name"]
+    place = f"in {path}, found other ones" if path else f"in {aside} or in the store, found them in neither"
     raise UnknownItem(
-        f"delivery {delivery_id}: released; expected its bytes ({row['file_sha256'][:12]}…) "
-        + (f"in {path}" if path else f"among the files put aside in {aside}")
-        + ", found none. Deliver the file again, or name it: it will be taken in and flagged."
+        f"{decision}; expected the bytes of {name} (SHA-256 {row['file_sha256'][:12]}…) {place}. The decision is "
+        f"recorded: deliver that file again, or name it with --file, and it will be taken in and flagged."
     )
 
 
@@ -163,6 +217,12 @@ def stored_record(project: Project, source: Source, line_key: str) -> bytes:
     )
 
 
+def _written(stream: BinaryIO) -> tuple[int, int]:
+    """Size and time of the last write to an open file, wherever its name leads meanwhile."""
+    found = os.fstat(stream.fileno())
+    return found.st_size, found.st_mtime_ns
+
+
 def _state_of(path: Path) -> FileState | None:
     """Size and time of a file's last change; None when it is no file, or not there any more."""
     try:
@@ -174,8 +234,17 @@ def _state_of(path: Path) -> FileState | None:
     )
 
 
+def _digest(path: Path) -> str | None:
+    """The SHA-256 of a file; None when it is none."""
+    if not path.is_file():
+        return None
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
 def _put_aside(path: Path, aside: Path) -> None:
     """Move a file, if it is still there, to a name that is free: nothing put aside is ever overwritten."""
+    aside.mkdir(exist_ok=True)
     target = free_name(aside / path.name)
     if target is not None:
         with contextlib.suppress(FileNotFoundError):

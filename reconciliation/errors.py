@@ -4,6 +4,7 @@
     ├── RefusedFile            a delivery that cannot be taken in: place, expected, found, what to do
     ├── SourcesError           sources.yaml: every problem with its place
     ├── AlreadyRunning         another process works on the same source
+    ├── ChangedFile            a file changed while it was being read
     ├── StoreUnavailable       what was delivered cannot be kept
     └── UnknownItem            asked for something that is not there
 
@@ -46,6 +47,10 @@ class AlreadyRunning(ReconciliationError):
 
 class StoreUnavailable(ReconciliationError):
     """The place where delivered bytes are kept cannot be written; nothing was taken in."""
+
+
+class ChangedFile(ReconciliationError):
+    """A file changed while it was being read; nothing of it was taken in. Deliver it again once it is written."""
 
 
 class UnknownItem(ReconciliationError):

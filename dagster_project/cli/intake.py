@@ -1,12 +1,14 @@
 """`tieout ingest` and `tieout deliveries`: what arrived, what became of it, and decisions on what was refused."""
 
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import click
 from psycopg.rows import dict_row
 
-from dagster_project.cli.output import Context, Day, json_option, pass_context, say, say_rows
+from dagster_project.cli.output import Context, Day, json_option, money, pass_context, say, say_rows
 from dagster_project.project import deliver_alerts
 from dagster_project.receiving import ingest as take_in_file
 from dagster_project.receiving import release, stored_record
@@ -53,7 +55,16 @@ def ingest(
         ):
             rejected = rejected or outcome.refusal is not None
             results.append(
-                {"file": outcome.file_name, "outcome": outcome.outcome, "sentence": outcome.sentence}
+                {
+                    "file": outcome.file_name,
+                    "outcome": outcome.outcome,
+                    "sentence": outcome.sentence,
+                    "delivery_id": outcome.delivery_id,
+                    "archive": outcome.package_name,
+                    "lines": outcome.line_count,
+                    "provisional": outcome.provisional_count,
+                    "notes": list(outcome.notes),
+                }
             )
             if not as_json:
                 click.echo(outcome.sentence)
@@ -88,14 +99,39 @@ def deliveries(click_context: click.Context, source_id: str | None, as_json: boo
         )
     for absent in missing:
         rows.append({"source": absent["source"], "outcome": absent["kind"], "for_date": absent["item_date"]})
-    columns = ["delivery_id", "source", "for_date", "file_name", "outcome", "line_count", "refusal"]
-    say_rows(rows, columns, as_json=as_json, empty="Nothing has arrived yet.")
+    if as_json:
+        say(rows, "", as_json=True)
+        return
+    columns = ["delivery_id", "source", "for_date", "file", "outcome", "lines", "provisional", "remark"]
+    say_rows(map(_shown, rows), columns, as_json=False, empty="Nothing has arrived yet.")
+
+
+def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A delivery for people: its file with the archive it came in, and the one thing that is to be said about it."""
+    packed = f" in {row['package_name']}" if row.get("package_name") else ""
+    repeated = f"says the same as delivery {row['same_as']}" if row.get("same_as") else ""
+    return {
+        **row,
+        "file": f"{row['file_name']}{packed}" if row.get("file_name") else None,
+        "lines": row.get("line_count"),
+        "provisional": row.get("provisional_count") or None,
+        "remark": row.get("refusal") or repeated or row.get("notes"),
+    }
+
+
+def _said(_context: click.Context, parameter: click.Parameter, value: str) -> str:
+    """Something, not nothing: a decision without a name or a reason is none."""
+    if not value.strip():
+        raise click.BadParameter("expected some words, found none", param=parameter)
+    return value.strip()
 
 
 @deliveries.command("release")
 @click.argument("delivery_id", type=int)
-@click.option("--reason", required=True, help="Why the file may be taken in although a proof of it failed.")
-@click.option("--by", "actor", required=True, help="Who decides.")
+@click.option(
+    "--reason", required=True, callback=_said, help="Why the file may be taken in although a proof of it failed."
+)
+@click.option("--by", "actor", required=True, callback=_said, help="Who decides.")
 @click.option(
     "--file",
     "path",
@@ -109,10 +145,16 @@ def release_delivery(
 ) -> None:
     """Waive the balance, control total or sequence that a refused file failed, and take it in, flagged.
 
+    The decision is recorded for exactly these bytes. Exit 1 when the file is refused again, for another reason.
+
     Example: tieout deliveries release 17 --reason "bank confirmed: trailer wrong" --by ada
     """
-    sentence = release(context.project, delivery_id, reason=reason, actor=actor, path=path)
-    say({"delivery_id": delivery_id, "sentence": sentence}, sentence, as_json=as_json)
+    done = release(context.project, delivery_id, reason=reason, actor=actor, path=path)
+    deliver_alerts(context.project)
+    told = [done.decision, *(outcome.sentence for outcome in done.outcomes)]
+    say({"delivery_id": delivery_id, "sentence": "\n".join(told)}, "\n".join(told), as_json=as_json)
+    if any(outcome.refusal for outcome in done.outcomes):
+        raise SystemExit(1)
 
 
 @deliveries.command("record")
@@ -143,8 +185,16 @@ def provisional(context: Context, source_id: str | None, as_json: bool) -> None:
         context.chosen(source_id)
     with context.project.database.session("tieout_auditor") as connection:
         rows = list_provisional(connection, source_id=source_id)
-    columns = [
-        "source", "account", "report_date", "status", "value_date", "amount_minor", "asset", "counterparty", "live",
-        "became_line_key",
-    ]  # fmt: skip
-    say_rows(rows, columns, as_json=as_json, empty="Nothing is told that is not booked.")
+    if as_json:
+        say(rows, "", as_json=True)
+        return
+    columns = ["source", "account", "report_date", "status", "value_date", "amount", "counterparty", "state"]
+    told = ({**row, "amount": money(row["amount_minor"], row["asset"]), "state": _state(row)} for row in rows)
+    say_rows(told, columns, as_json=False, empty="Nothing is told that is not booked.")
+
+
+def _state(row: Mapping[str, Any]) -> str:
+    """Whether a provisional line still waits for its statement, or what became of it."""
+    if row["live"]:
+        return "waits for its statement"
+    return f"booked as {row['became_line_key']}" if row["became_line_key"] else "replaced by its statement"

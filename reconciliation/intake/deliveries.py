@@ -52,7 +52,7 @@ def list_deliveries(
 
 
 def find_delivery(connection: psycopg.Connection[Any], delivery_id: int) -> dict[str, Any]:
-    """One delivery by its number: source, digests, outcome, refusal code.
+    """One delivery by its number: source, digests, outcome, refusal code, and who released it why.
 
     Raises:
         UnknownItem: there is none of that number.

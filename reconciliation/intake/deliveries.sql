@@ -45,8 +45,10 @@ ORDER BY 1, 2, 3
 SELECT recon.release_delivery(%(delivery_id)s, %(reason)s, %(actor)s)
 
 -- name: find_delivery
-SELECT d.delivery_id, d.source_id AS source, d.file_name, d.package_name, d.file_sha256, d.content_sha256, d.for_date, d.outcome, d.refusal_code
+SELECT d.delivery_id, d.source_id AS source, d.file_name, d.package_name, d.file_sha256, d.content_sha256, d.for_date, d.outcome,
+    d.refusal_code, r.actor AS released_by, r.reason AS release_reason, r.released_at
 FROM recon.delivery AS d
+LEFT JOIN recon.release AS r ON r.delivery_id = d.delivery_id
 WHERE d.delivery_id = %(delivery_id)s
 
 -- name: find_line_record

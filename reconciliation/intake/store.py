@@ -15,6 +15,7 @@ from reconciliation.errors import RefusedFile, StoreUnavailable, UnknownItem
 from reconciliation.formats.redaction import redacted
 
 RECORD_BYTES_MAX: Final = 1 << 20
+_CHUNK_BYTES: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +31,8 @@ class DeliveryStore:
         """Keep what a stream holds, redacted by the source's own tables. Safe to repeat and to be killed in.
 
         Returns:
-            Whether it is kept; False where it could not be redacted.
+            Whether it is kept; False where it could not be redacted, or is not what ``content_sha256`` says: then
+            somebody wrote into it meanwhile.
 
         Raises:
             StoreUnavailable: the place cannot be written.
@@ -45,7 +47,10 @@ class DeliveryStore:
                 with self.filesystem.open(draft, "wb") as file:
                     for part in redacted(stream, format_name, tables):
                         file.write(part)
+                unchanged = _digest(stream) == content_sha256
             except RefusedFile:
+                unchanged = False
+            if not unchanged:
                 self.filesystem.rm(draft)
                 return False
             self.filesystem.mv(draft, path)
@@ -82,3 +87,11 @@ class DeliveryStore:
 
     def _path(self, content_sha256: str) -> str:
         return f"{self.folder.rstrip('/')}/{content_sha256[:2]}/{content_sha256}"
+
+
+def _digest(stream: BinaryIO) -> str:
+    stream.seek(0)
+    digest = hashlib.sha256()
+    while chunk := stream.read(_CHUNK_BYTES):
+        digest.update(chunk)
+    return digest.hexdigest()
