@@ -12,7 +12,7 @@ import fnmatch
 import hashlib
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path, PurePosixPath
@@ -84,15 +84,12 @@ def is_draft(name: str) -> bool:
     return name.startswith(".") or name.casefold().endswith(DRAFT_ENDINGS)
 
 
-def counts(
-    name: str, among: Mapping[str, Any] | set[str], files: FileSchedule, *, marked: bool = True
-) -> bool:
-    """Whether a name among others is a file of the source: of its pattern, no draft, with its marker if need be."""
-    if not fnmatch.fnmatchcase(name, files.pattern) or is_draft(name):
+def is_whole(name: str, files: FileSchedule, *, is_there: Callable[[str], bool], marked: bool = True) -> bool:
+    """Whether a file is no draft, no marker, and has its marker beside it where one is agreed and it is ``marked``."""
+    if is_draft(name):
         return False
-    if files.ready_marker is None or not marked:
-        return True
-    return not name.endswith(files.ready_marker) and f"{name}{files.ready_marker}" in among
+    marker = files.ready_marker
+    return marker is None or (not name.endswith(marker) and (not marked or is_there(f"{name}{marker}")))
 
 
 def look(project: Project, source: Source, *, at_rest_seconds: int) -> Look:
@@ -227,7 +224,10 @@ def _listed(filesystem: Any, source: Source) -> dict[str, _Entry]:
     return {
         name: _Entry(path=str(entry["name"]), size=int(entry.get("size") or 0), mark=_mark(entry))
         for name, entry in named.items()
-        if counts(name, named, source.files) and name.isprintable() and len(name.encode()) <= _NAME_BYTES_MAX
+        if fnmatch.fnmatchcase(name, source.files.pattern)
+        and is_whole(name, source.files, is_there=named.__contains__)
+        and name.isprintable()
+        and len(name.encode()) <= _NAME_BYTES_MAX
     }
 
 

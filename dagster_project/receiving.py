@@ -13,10 +13,11 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from dagster_project.places import FileState, counts, fetch, free_name
+from dagster_project.places import FileState, fetch, free_name, is_whole
 from dagster_project.project import Project, read_options
 from ledger_core.sql import translated_errors
 from reconciliation.errors import ChangedFile, UnknownItem
@@ -105,14 +106,13 @@ def landed(project: Project, source: Source, *, at_rest_seconds: int = 0) -> dic
     """
     folder = project.settings.landing / source.id
     now = time.time()
-    names = {path.name for path in folder.glob("*")}
     marked = source.files.place is None
     found = ((path, _state_of(path)) for path in sorted(folder.glob(source.files.pattern)))
     return {
         path: state
         for path, state in found
         if state is not None
-        and counts(path.name, names, source.files, marked=marked)
+        and is_whole(path.name, source.files, is_there=partial(_lies_beside, path), marked=marked)
         and abs(now - state.modified_ns / 1e9) >= at_rest_seconds
     }
 
@@ -240,6 +240,10 @@ def _digest(path: Path) -> str | None:
         return None
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _lies_beside(path: Path, name: str) -> bool:
+    return path.with_name(name).exists()
 
 
 def _put_aside(path: Path, aside: Path) -> None:
