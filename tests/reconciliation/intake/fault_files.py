@@ -5,6 +5,7 @@ A line is told by number and amount; banks and processors write it their own way
 
 import gzip
 import io
+import itertools
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -145,6 +146,8 @@ WRITTEN: Final[Mapping[str, Written]] = MappingProxyType(
     }
 )
 FORMATS: Final = tuple(WRITTEN)
+PAID_OUT: Final = ("adyen.settlement_detail", "mastercard.ipm")
+"""Formats that settle what they tell in the same file: their lines add up to nothing."""
 _ACCOUNTS: Final[Mapping[str, dict[str, str]]] = {
     "camt.053": {"external": IBAN},
     "mt940": {"external": IBAN},
@@ -177,6 +180,14 @@ SOURCES: Final[Sources] = parse_sources(
 def source_of(format_name: str) -> Source:
     """The source whose files are of a format."""
     return SOURCES[format_name.replace(".", "_")]
+
+
+_numbers = itertools.count()
+
+
+def new_source(pattern: Source, **changes: Any) -> Source:
+    """A source of its own, so that many worlds live in one database."""
+    return pattern.model_copy(update={"id": f"{pattern.id}_{next(_numbers)}", **changes})
 
 
 def file_of(
