@@ -44,6 +44,13 @@ BEGIN
 END
 $$;
 
+-- Whether a reference is a card number and nothing else. One that only holds a card number is for the intake to truncate: looking
+-- into every reference costs more than all other checks of a line.
+CREATE FUNCTION recon.is_card_number(candidate text) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT octet_length(candidate) BETWEEN 13 AND 19 AND candidate ~ '^(?:[4-6]|3[4-9]|2[2-7])[0-9]+$' AND recon.holds_card_number(candidate)
+$$;
+
 -- --------------------------------------------------------------------------------------------------------- deliveries
 
 -- A source and the rules it had, one row for each version of its settings; runs name the version they used.
@@ -193,7 +200,13 @@ CREATE TABLE recon.line (
     CONSTRAINT line_version_once UNIQUE (source_id, line_key, version),
     CONSTRAINT line_text_without_card_number CHECK (text !~ '[0-9]{13}' OR NOT recon.holds_card_number(text)),
     CONSTRAINT line_counterparty_without_card_number
-        CHECK (counterparty !~ '[0-9]{13}' OR NOT recon.holds_card_number(counterparty))
+        CHECK (counterparty !~ '[0-9]{13}' OR NOT recon.holds_card_number(counterparty)),
+    CONSTRAINT line_references_are_no_card_numbers CHECK (NOT (
+        recon.is_card_number(line_key) OR recon.is_card_number(native_id) OR recon.is_card_number(ref_end_to_end) OR
+        recon.is_card_number(ref_uetr) OR recon.is_card_number(ref_servicer) OR recon.is_card_number(ref_psp) OR
+        recon.is_card_number(ref_merchant) OR recon.is_card_number(ref_payout) OR recon.is_card_number(ref_arn) OR
+        recon.is_card_number(ref_rrn) OR recon.is_card_number(ref_auth_code) OR recon.is_card_number(batch_ref) OR
+        recon.is_card_number(counterparty_account)))
 );
 CREATE INDEX line_by_day ON recon.line (source_id, booking_date);
 CREATE INDEX line_by_statement ON recon.line (statement_id);
@@ -269,7 +282,10 @@ CREATE TABLE recon.provisional_line (
     CONSTRAINT provisional_line_once UNIQUE (source_id, account, line_key),
     CONSTRAINT provisional_line_without_card_number CHECK (
         (text !~ '[0-9]{13}' OR NOT recon.holds_card_number(text))
-        AND (counterparty !~ '[0-9]{13}' OR NOT recon.holds_card_number(counterparty)))
+        AND (counterparty !~ '[0-9]{13}' OR NOT recon.holds_card_number(counterparty))),
+    CONSTRAINT provisional_references_are_no_card_numbers CHECK (NOT (
+        recon.is_card_number(native_id) OR recon.is_card_number(ref_end_to_end) OR recon.is_card_number(ref_uetr) OR
+        recon.is_card_number(ref_servicer) OR recon.is_card_number(batch_ref)))
 );
 CREATE INDEX provisional_line_by_account ON recon.provisional_line (source_id, account, report_date);
 
@@ -836,7 +852,7 @@ END
 $$;
 
 GRANT USAGE ON SCHEMA recon TO tieout_intake, tieout_matcher, tieout_analyst, tieout_auditor;
-GRANT EXECUTE ON FUNCTION recon.actor(), recon.holds_card_number(text) TO tieout_intake, tieout_matcher, tieout_analyst, tieout_auditor;
+GRANT EXECUTE ON FUNCTION recon.actor(), recon.holds_card_number(text), recon.is_card_number(text) TO tieout_intake, tieout_matcher, tieout_analyst, tieout_auditor;
 -- Card tokens are readable in intake alone: token and truncated number side by side are nobody's else business.
 GRANT SELECT ON recon.source_version, recon.delivery, recon.release, recon.statement, recon.line, recon.line_closure, recon.provisional_line,
     recon.provisional_end, recon.run, recon.statement_v1, recon.provisional_line_v1, recon.alert TO tieout_intake;

@@ -209,7 +209,7 @@ class Lines:
             text = self.texts.text(raw, place)
         if account.card_number is not None and account.card_number in text:
             text = text.replace(account.card_number, account.name)
-        return self._masked(text) if len(text) > 12 else text
+        return self._masked(text)
 
     def _note(self, what: str) -> None:
         self.notes.add(what, f"record {self.record_no}")

@@ -49,6 +49,7 @@ GRANTS = {
 FUNCTIONS = {
     "actor": READERS | INTAKE,
     "holds_card_number": READERS | INTAKE,
+    "is_card_number": READERS | INTAKE,
     "exception_facts": READERS,
     "refresh_line_statistics": INTAKE,
     "refresh_match_statistics": {"tieout_matcher"},

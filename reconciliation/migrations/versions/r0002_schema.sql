@@ -26,6 +26,13 @@ CREATE INDEX release_by_content ON recon.release (source_id, content_sha256);
 
 ALTER TABLE recon.statement ADD COLUMN flags text[] NOT NULL DEFAULT '{}';
 
+-- Whether a reference is a card number and nothing else. One that only holds a card number is for the intake to truncate: looking
+-- into every reference costs more than all other checks of a line.
+CREATE FUNCTION recon.is_card_number(candidate text) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT octet_length(candidate) BETWEEN 13 AND 19 AND candidate ~ '^(?:[4-6]|3[4-9]|2[2-7])[0-9]+$' AND recon.holds_card_number(candidate)
+$$;
+
 ALTER TABLE recon.line DROP CONSTRAINT line_statement, DROP CONSTRAINT line_digest_shape;
 ALTER TABLE recon.line
     ADD COLUMN detail_no integer,
@@ -42,7 +49,13 @@ ALTER TABLE recon.line
     ADD COLUMN byte_length integer,
     ADD CONSTRAINT line_digest_shape CHECK (octet_length(content_digest) = 64),
     ADD CONSTRAINT line_rate_is_a_fraction CHECK (
-        num_nulls(fx_numerator, fx_denominator) IN (0, 2) AND fx_numerator > 0 AND fx_denominator > 0);
+        num_nulls(fx_numerator, fx_denominator) IN (0, 2) AND fx_numerator > 0 AND fx_denominator > 0),
+    ADD CONSTRAINT line_references_are_no_card_numbers CHECK (NOT (
+        recon.is_card_number(line_key) OR recon.is_card_number(native_id) OR recon.is_card_number(ref_end_to_end) OR
+        recon.is_card_number(ref_uetr) OR recon.is_card_number(ref_servicer) OR recon.is_card_number(ref_psp) OR
+        recon.is_card_number(ref_merchant) OR recon.is_card_number(ref_payout) OR recon.is_card_number(ref_arn) OR
+        recon.is_card_number(ref_rrn) OR recon.is_card_number(ref_auth_code) OR recon.is_card_number(batch_ref) OR
+        recon.is_card_number(counterparty_account)));
 DROP INDEX recon.line_by_native_id, recon.line_by_end_to_end, recon.line_by_psp, recon.line_by_payout, recon.line_by_arn,
     recon.line_by_batch;
 CREATE INDEX line_by_native_id ON recon.line (source_id, hashtextextended(native_id, 0)) WHERE native_id IS NOT NULL;
@@ -99,7 +112,10 @@ CREATE TABLE recon.provisional_line (
     CONSTRAINT provisional_line_once UNIQUE (source_id, account, line_key),
     CONSTRAINT provisional_line_without_card_number CHECK (
         (text !~ '[0-9]{13}' OR NOT recon.holds_card_number(text))
-        AND (counterparty !~ '[0-9]{13}' OR NOT recon.holds_card_number(counterparty)))
+        AND (counterparty !~ '[0-9]{13}' OR NOT recon.holds_card_number(counterparty))),
+    CONSTRAINT provisional_references_are_no_card_numbers CHECK (NOT (
+        recon.is_card_number(native_id) OR recon.is_card_number(ref_end_to_end) OR recon.is_card_number(ref_uetr) OR
+        recon.is_card_number(ref_servicer) OR recon.is_card_number(batch_ref)))
 );
 CREATE INDEX provisional_line_by_account ON recon.provisional_line (source_id, account, report_date);
 
@@ -155,8 +171,10 @@ ALTER TABLE recon.provisional_line OWNER TO tieout_owner;
 ALTER TABLE recon.provisional_end OWNER TO tieout_owner;
 ALTER VIEW recon.provisional_line_v1 OWNER TO tieout_owner;
 ALTER FUNCTION recon.check_line_statements() OWNER TO tieout_owner;
+ALTER FUNCTION recon.is_card_number(text) OWNER TO tieout_owner;
 ALTER FUNCTION recon.release_delivery(bigint, text, text) OWNER TO tieout_owner;
-REVOKE ALL ON FUNCTION recon.check_line_statements(), recon.release_delivery(bigint, text, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION recon.check_line_statements(), recon.is_card_number(text), recon.release_delivery(bigint, text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION recon.is_card_number(text) TO tieout_intake, tieout_matcher, tieout_analyst, tieout_auditor;
 GRANT SELECT ON recon.release, recon.provisional_line, recon.provisional_end, recon.provisional_line_v1
     TO tieout_intake, tieout_matcher, tieout_analyst, tieout_auditor;
 GRANT INSERT ON recon.provisional_line, recon.provisional_end TO tieout_intake;
