@@ -12,7 +12,7 @@ import pytest
 
 from dagster_project.automation import ask, ask_for_overdue, deadline_passed
 from dagster_project.definitions import definitions_of
-from dagster_project.pipeline import absent_files, reconcile_source, source_day
+from dagster_project.pipeline import absent_files, judged_at, reconcile_source, source_day
 from dagster_project.project import Project, packaged_sources
 from dagster_project.receiving import FileState, ingest_landed
 from reconciliation.errors import SourcesError
@@ -233,3 +233,9 @@ def test_the_run_at_a_deadline_tells_of_the_missing_file_and_one_before_does_not
     assert source_day(project, bank, MONDAY).count(kind="missing_file") == 1
     assert absent_files(project, bank, MONDAY, at=due).missing == ("assets:bank:main-jpy",)
     assert "missing file" in project.alert_file.read_text()
+
+
+def test_an_invented_day_ahead_of_the_clock_is_over_and_its_files_count_as_due(bank: Source) -> None:
+    now = datetime(2026, 11, 10, 23, 30, tzinfo=UTC)  # the eleventh already in Berlin
+    assert judged_at(bank, date(2026, 11, 11), now) == now
+    assert judged_at(bank, date(2026, 11, 12), now) is None
