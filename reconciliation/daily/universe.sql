@@ -20,9 +20,12 @@ WHERE r.source_id = %(source)s AND r.state = 'succeeded'
 -- name: days_changed
 -- The earliest business date of whatever came on the external side since a snapshot.
 SELECT least(
-    (SELECT min(l.booking_date) FROM recon.line AS l
-     WHERE l.source_id = %(source)s AND l.xid >= pg_snapshot_xmin(%(since)s::pg_snapshot)
-       AND NOT pg_visible_in_snapshot(l.xid, %(since)s::pg_snapshot)),
+    -- a line is written with its delivery, in one transaction
+    (SELECT min(l.booking_date) FROM recon.delivery AS d
+     JOIN recon.statement AS s ON s.delivery_id = d.delivery_id
+     JOIN recon.line AS l ON l.statement_id = s.statement_id
+     WHERE d.source_id = %(source)s AND d.xid >= pg_snapshot_xmin(%(since)s::pg_snapshot)
+       AND NOT pg_visible_in_snapshot(d.xid, %(since)s::pg_snapshot)),
     (SELECT min(l.booking_date) FROM recon.line_closure AS c JOIN recon.line AS l ON l.line_id = c.line_id
      WHERE l.source_id = %(source)s AND c.xid >= pg_snapshot_xmin(%(since)s::pg_snapshot)
        AND NOT pg_visible_in_snapshot(c.xid, %(since)s::pg_snapshot)),

@@ -53,8 +53,15 @@ WITH found AS (
     SELECT l.line_key, t.scope
     FROM pg_temp.told_key AS t
     JOIN pg_temp.told_statement AS o ON o.statement_no = t.statement_no
+    JOIN recon.line AS l ON l.source_id = %(source_id)s AND l.line_key = t.native_id AND l.native_id = t.native_id AND l.account = o.account
+    JOIN recon.statement AS s ON s.statement_id = l.statement_id AND (s.opening_minor IS NULL OR s.closing_minor IS NULL)
+    WHERE t.scope < 0
+    UNION
+    SELECT l.line_key, t.scope
+    FROM pg_temp.told_key AS t
+    JOIN pg_temp.told_statement AS o ON o.statement_no = t.statement_no
     JOIN recon.line AS l ON l.source_id = %(source_id)s AND hashtextextended(l.native_id, 0) = hashtextextended(t.native_id, 0)
-        AND l.native_id = t.native_id AND l.account = o.account
+        AND l.native_id = t.native_id AND l.line_key <> l.native_id AND l.account = o.account
     JOIN recon.statement AS s ON s.statement_id = l.statement_id AND (s.opening_minor IS NULL OR s.closing_minor IS NULL)
     WHERE t.scope < 0
     UNION

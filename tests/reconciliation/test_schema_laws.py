@@ -162,13 +162,22 @@ def opening_day_moved(book: Connection) -> None:
     book.execute("UPDATE recon.exception SET opened_on = '2026-11-01'")
 
 
-def card_number_in_text(book: Connection) -> None:
+def another_line(book: Connection, text: str, *, of_delivery: bool) -> None:
     book.execute(
-        "INSERT INTO recon.line (source_id, line_key, version, statement_id, record_no, account, booking_date,"
+        "INSERT INTO recon.line (source_id, xid, line_key, version, statement_id, record_no, account, booking_date,"
         " amount_minor, asset, fee_minor, text, kind, reversal, content_digest)"
-        " SELECT source_id, 'X', 1, statement_id, 1, account, booking_date,"
-        " amount_minor, asset, 0, 'card 5555555555554444', kind, false, content_digest FROM recon.line LIMIT 1"
+        " SELECT source_id, CASE WHEN %s THEN xid ELSE pg_current_xact_id() END, 'X', 1, statement_id, 1, account,"
+        " booking_date, amount_minor, asset, 0, %s, kind, false, content_digest FROM recon.line LIMIT 1",
+        (of_delivery, text),
     )
+
+
+def card_number_in_text(book: Connection) -> None:
+    another_line(book, "card 5555555555554444", of_delivery=True)
+
+
+def line_after_its_delivery(book: Connection) -> None:
+    another_line(book, "late", of_delivery=False)
 
 
 LAWS: list[tuple[Callable[[Connection], None], str, str]] = [
@@ -192,6 +201,7 @@ LAWS: list[tuple[Callable[[Connection], None], str, str]] = [
     (member_brought_back, "TR001", "ALTER TABLE recon.match_member DISABLE TRIGGER match_member_only_ends"),
     (opening_day_moved, "TR001", "ALTER TABLE recon.exception DISABLE TRIGGER exception_keeps_identity"),
     (card_number_in_text, "23514", "ALTER TABLE recon.line DROP CONSTRAINT line_text_without_card_number"),
+    (line_after_its_delivery, "TR005", "ALTER TABLE recon.line DISABLE TRIGGER line_has_its_statement"),
 ]
 
 

@@ -25,6 +25,7 @@ CREATE TABLE recon.release (
 CREATE INDEX release_by_content ON recon.release (source_id, content_sha256);
 
 ALTER TABLE recon.statement ADD COLUMN flags text[] NOT NULL DEFAULT '{}';
+CREATE INDEX statement_by_delivery ON recon.statement (delivery_id);
 
 -- Whether a reference is a card number and nothing else. One that only holds a card number is for the intake to truncate: looking
 -- into every reference costs more than all other checks of a line.
@@ -56,9 +57,9 @@ ALTER TABLE recon.line
         recon.is_card_number(ref_merchant) OR recon.is_card_number(ref_payout) OR recon.is_card_number(ref_arn) OR
         recon.is_card_number(ref_rrn) OR recon.is_card_number(ref_auth_code) OR recon.is_card_number(batch_ref) OR
         recon.is_card_number(counterparty_account)));
-DROP INDEX recon.line_by_native_id, recon.line_by_end_to_end, recon.line_by_psp, recon.line_by_payout, recon.line_by_arn,
+DROP INDEX recon.line_by_transaction, recon.line_by_native_id, recon.line_by_end_to_end, recon.line_by_psp, recon.line_by_payout, recon.line_by_arn,
     recon.line_by_batch;
-CREATE INDEX line_by_native_id ON recon.line (source_id, hashtextextended(native_id, 0)) WHERE native_id IS NOT NULL;
+CREATE INDEX line_by_native_id ON recon.line (source_id, hashtextextended(native_id, 0)) WHERE native_id IS NOT NULL AND line_key <> native_id;
 CREATE INDEX line_by_end_to_end ON recon.line (hashtextextended(ref_end_to_end, 0)) WHERE ref_end_to_end IS NOT NULL;
 CREATE INDEX line_by_psp ON recon.line (hashtextextended(ref_psp, 0)) WHERE ref_psp IS NOT NULL;
 CREATE INDEX line_by_payout ON recon.line (hashtextextended(ref_payout, 0)) WHERE ref_payout IS NOT NULL;
@@ -71,18 +72,28 @@ DECLARE
     wrong bigint;
 BEGIN
     SELECT n.statement_id INTO wrong
-    FROM (SELECT DISTINCT l.statement_id, l.source_id, l.account, l.asset FROM new_line AS l) AS n
+    FROM (SELECT DISTINCT l.statement_id, l.source_id, l.account, l.asset, l.xid FROM new_line AS l) AS n
     LEFT JOIN recon.statement AS s ON s.statement_id = n.statement_id AND s.source_id = n.source_id AND s.account = n.account AND s.asset = n.asset
-    WHERE s.statement_id IS NULL
+    LEFT JOIN recon.delivery AS d ON d.delivery_id = s.delivery_id AND d.xid = n.xid
+    WHERE d.delivery_id IS NULL
     LIMIT 1;
     IF FOUND THEN
-        RAISE EXCEPTION 'line of statement %: expected a statement of its source, account and asset', wrong USING ERRCODE = 'TR005';
+        RAISE EXCEPTION 'line of statement %: expected a statement of its source, account and asset, told in the same transaction', wrong
+            USING ERRCODE = 'TR005';
     END IF;
     RETURN NULL;
 END
 $$;
 CREATE TRIGGER line_has_its_statement AFTER INSERT ON recon.line
     REFERENCING NEW TABLE AS new_line FOR EACH STATEMENT EXECUTE FUNCTION recon.check_line_statements();
+
+CREATE OR REPLACE FUNCTION recon.refresh_line_statistics() RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET default_statistics_target = 50 AS $$
+BEGIN
+    ANALYZE recon.line (source_id, line_key, native_id, version, statement_id, account, booking_date, amount_minor, asset, kind, xid,
+        ref_end_to_end, ref_uetr, ref_servicer, ref_psp, ref_merchant, ref_payout, ref_arn, ref_rrn, ref_auth_code, batch_ref);
+END
+$$;
 
 CREATE TABLE recon.provisional_line (
     provisional_id        bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT provisional_line_key PRIMARY KEY,
