@@ -1,19 +1,26 @@
 """What arrives, as operations meet it on the command line: taken in, listed with what is to be said, released."""
 
+import csv
 import gzip
 import json
 import re
 import shutil
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from dagster_project.cli.main import root
+from fixtures import volume
+from fixtures.accounts import IBAN
+from fixtures.model import BankLine
 from fixtures.world import simulate
+from fixtures.writers import camt053
 
 Tieout = Callable[..., Result]
 MONDAY = date(2026, 11, 9)
@@ -238,3 +245,50 @@ def test_provisional_lines_are_listed_until_the_statement_comes(
     tieout("ingest", str(files / "camt053_main-eur_2026-11-09.xml"), "--source", "bank")
     row = tieout("deliveries", "provisional", "--source", "bank").output.splitlines()[1]
     assert "replaced by its statement" in row
+
+
+def two_sales(path: Path, *amounts: int, version: str = "") -> Path:
+    """A statement of Monday with lines for INV-1, INV-2, ..., as many as amounts."""
+    lines = [
+        BankLine(day=0, asset="EUR", amount_minor=amount, native_id=f"N{number}", end_to_end=f"INV-{number}")
+        for number, amount in enumerate(amounts, start=1)
+    ]
+    pattern = volume.bank_statement(0, day=MONDAY, iban=IBAN["EUR"])
+    told = replace(
+        pattern,
+        lines=lines,
+        opening_minor=0,
+        closing_minor=sum(amounts),
+        message_id=f"{pattern.message_id}{version}",
+    )
+    stream = BytesIO()
+    camt053.write(stream, told, "001.08")
+    path.write_bytes(stream.getvalue())
+    return path
+
+
+def test_a_correction_undoes_at_the_next_run_what_it_touches(
+    tieout: Tieout, files: Path, tmp_path: Path
+) -> None:
+    rows = ["entry_key,effective_at,account,amount_minor,asset,kind,ref_end_to_end"]
+    for number, amount in ((1, 500), (2, 700)):
+        at = f"sale-{number},{MONDAY}T12:00:00+00:00"
+        rows.append(f"{at},assets:bank:main-eur,{amount},EUR,sale,INV-{number}")
+        rows.append(f"{at},liabilities:customers:pool-eur,{-amount},EUR,sale,")
+    (tmp_path / "entries.csv").write_text("\n".join(rows) + "\n")
+    two_sales(tmp_path / "day.xml", 500, 700)
+    two_sales(tmp_path / "corrected.xml", 500, 710, version="b")
+
+    tieout("ledger", "accounts", str(files / "world" / "ledger" / "accounts.csv"))
+    tieout("ledger", "post", "entries.csv")
+    tieout("ingest", "day.xml", "--source", "bank")
+    assert "2 matches made" in tieout("reconcile", "--as-of", str(MONDAY), "--source", "bank").output
+    assert (
+        "corrected: 1 line changed, 0 added, 0 withdrawn, 1 unchanged"
+        in tieout("ingest", "corrected.xml", "--source", "bank").output
+    )
+    assert "1 undone" in tieout("reconcile", "--as-of", str(MONDAY), "--source", "bank").output
+    tieout("export", "matches", "--out", "matches.csv", "--source", "bank")
+    with (tmp_path / "matches.csv").open(newline="") as file:
+        told = {(row["entry_key"] or row["line_key"], row["state"]) for row in csv.DictReader(file)}
+    assert told == {("N1", "confirmed"), ("sale-1", "confirmed"), ("N2", "revoked"), ("sale-2", "revoked")}
