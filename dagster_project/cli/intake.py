@@ -1,6 +1,6 @@
 """`tieout ingest` and `tieout deliveries`: what arrived, what became of it, and decisions on what was refused."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,9 @@ from dagster_project.project import deliver_alerts
 from dagster_project.receiving import ingest as take_in_file
 from dagster_project.receiving import release, stored_record
 from ledger_core.sql import queries
+from reconciliation.formats.canonical import WAIVABLE_CODES
 from reconciliation.formats.registry import FORMATS
+from reconciliation.intake.chain import CONTINUED
 from reconciliation.intake.deliveries import list_deliveries, list_provisional
 
 SQL = queries(Path(__file__).with_name("recon.sql"))
@@ -98,7 +100,15 @@ def deliveries(click_context: click.Context, source_id: str | None, as_json: boo
             .fetchall()
         )
     for absent in missing:
-        rows.append({"source": absent["source"], "outcome": absent["kind"], "for_date": absent["item_date"]})
+        rows.append(
+            {
+                "source": absent["source"],
+                "outcome": absent["kind"],
+                "for_date": absent["item_date"],
+                "account": absent["account"],
+                "notes": absent["why"],
+            }
+        )
     if as_json:
         say(rows, "", as_json=True)
         return
@@ -107,16 +117,29 @@ def deliveries(click_context: click.Context, source_id: str | None, as_json: boo
 
 
 def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A delivery for people: its file with the archive it came in, and the one thing that is to be said about it."""
+    """A delivery for people: its file with the archive it came in, and what is to be said about it."""
     packed = f" in {row['package_name']}" if row.get("package_name") else ""
-    repeated = f"says the same as delivery {row['same_as']}" if row.get("same_as") else ""
     return {
         **row,
         "file": f"{row['file_name']}{packed}" if row.get("file_name") else None,
         "lines": row.get("line_count"),
         "provisional": row.get("provisional_count") or None,
-        "remark": row.get("refusal") or repeated or row.get("notes"),
+        "remark": "; ".join(_remarks(row)),
     }
+
+
+def _remarks(row: Mapping[str, Any]) -> Iterator[str]:
+    """What somebody may have to act upon; that a statement continues the one before is as it should be."""
+    if row["outcome"] == "redelivered":
+        yield f"says the same as delivery {row['same_as']}"
+    if row["outcome"] == "corrected":
+        yield f"{row['changed_count']} changed, {row['added_count']} added, {row['withdrawn_count']} withdrawn"
+    if row["outcome"] == "rejected":
+        waivable = f", waivable by: tieout deliveries release {row['delivery_id']}"
+        yield f"{row['refusal_code']}{waivable if row['refusal_code'] in WAIVABLE_CODES else ''}: {row['refusal']}"
+    if row.get("account"):
+        yield str(row["account"])
+    yield from (note for note in (row.get("notes") or "").split("; ") if note and not note.endswith(CONTINUED))
 
 
 def _said(_context: click.Context, parameter: click.Parameter, value: str) -> str:

@@ -35,10 +35,10 @@ WHERE v.exception_id = %(id)s
 ORDER BY v.event_id
 
 -- name: missing_files
-SELECT e.source, e.kind, e.item_date
+SELECT e.source, e.kind, e.item_date, e.account, e.factors ->> 'why' AS why
 FROM recon.exception_v1 AS e
 WHERE e.class = 'source_gap' AND e.status <> 'cleared' AND (%(source)s::text IS NULL OR e.source = %(source)s::text)
-ORDER BY e.item_date, e.source
+ORDER BY e.item_date, e.source, e.account
 
 -- name: cleared_by
 SELECT e.cleared_by_group FROM recon.exception_v1 AS e WHERE e.exception_id = %(id)s

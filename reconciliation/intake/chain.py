@@ -16,6 +16,8 @@ from reconciliation.errors import RefusedFile
 from reconciliation.intake.checks import place_of
 
 BREAKS_TOLD_MAX: Final = 20
+CONTINUED: Final = "openings continue the statement before"
+"""How the note ends that says nothing is amiss."""
 
 _SQL: Final = queries(Path(__file__).with_name("chain.sql"))
 
@@ -36,7 +38,7 @@ def chain_notes(connection: psycopg.Connection[Any], source_id: str) -> tuple[st
                 f"{account}: the statement of {to_date} opens with {format_minor(opening_minor, exponent)} {asset}, "
                 f"the one before it, of {date_before}, closes with {format_minor(closing_before, exponent)}"
             )
-    notes = [f"{continued} openings continue the statement before"] if continued else []
+    notes = [f"{continued} {CONTINUED}"] if continued else []
     if unproved:
         notes.append(
             f"no balance before it to continue yet: {', '.join(unproved[:3])}"
