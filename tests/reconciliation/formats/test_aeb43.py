@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from reconciliation.errors import SourcesError
 from reconciliation.formats import aeb43, fixed_width
-from reconciliation.formats.canonical import ReadOptions
+from reconciliation.formats.canonical import LINES_PER_BATCH, ReadOptions
 from reconciliation.formats.registry import recognise
 from tests.reconciliation.formats.aeb43_builder import ACCOUNT, Item, account, aeb43_file, good_file
 from tests.reconciliation.formats.camt_builder import OPTIONS
@@ -265,7 +265,7 @@ def test_lines_leave_while_the_file_is_read() -> None:
     sizes: list[int] = []
     rows = aeb43_file(account(items))
     parsed = aeb43.read(BytesIO(content_of(rows)), OPTIONS, lambda batch: sizes.append(batch.num_rows))
-    assert sizes == [20_000, 5_000]
+    assert (max(sizes), sum(sizes)) == (LINES_PER_BATCH, 25_000)
     assert parsed.statements[0].line_count == 25_000
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from reconciliation.errors import RefusedFile, SourcesError
 from reconciliation.formats import braintree_settlement, registry
-from reconciliation.formats.canonical import WholeDelivery, read_whole
+from reconciliation.formats.canonical import LINES_PER_BATCH, WholeDelivery, read_whole
 from tests.reconciliation.formats.camt_builder import OPTIONS
 
 
@@ -303,7 +303,7 @@ def test_a_long_list_comes_in_several_batches() -> None:
     parsed = braintree_settlement.read(
         io.BytesIO(content), OPTIONS, lambda batch: batches.append(batch.num_rows)
     )
-    assert batches == [20_000, 1_000]
+    assert (max(batches), sum(batches)) == (LINES_PER_BATCH, 21_000)
     assert parsed.statements[0].movement_minor == 2_100_000
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from reconciliation.errors import SourcesError
 from reconciliation.formats import cfonb120
-from reconciliation.formats.canonical import ReadOptions
+from reconciliation.formats.canonical import LINES_PER_BATCH, ReadOptions
 from reconciliation.formats.registry import recognise
 from tests.reconciliation.formats.camt_builder import OPTIONS
 from tests.reconciliation.formats.cfonb120_builder import (
@@ -387,7 +387,7 @@ def test_lines_leave_while_the_file_is_read() -> None:
     sizes: list[int] = []
     stream = BytesIO(content_of(statement(items)))
     parsed = cfonb120.read(stream, OPTIONS, lambda batch: sizes.append(batch.num_rows))
-    assert sizes == [20_000, 5_000]
+    assert (max(sizes), sum(sizes)) == (LINES_PER_BATCH, 25_000)
     assert parsed.statements[0].line_count == 25_000
 
 

@@ -7,6 +7,7 @@ from io import BytesIO
 import pytest
 
 from reconciliation.formats import coda
+from reconciliation.formats.canonical import LINES_PER_BATCH
 from reconciliation.formats.registry import recognise
 from tests.reconciliation.formats.camt_builder import OPTIONS
 from tests.reconciliation.formats.coda_builder import ACCOUNT, Item, good_file, statement
@@ -287,7 +288,7 @@ def test_more_details_than_are_held_leave_early_and_must_add_up() -> None:
     rows = statement([Item(amount=200_100, code="10550000", details=details)])
     sizes: list[int] = []
     parsed = coda.read(BytesIO(content_of(rows)), OPTIONS, lambda batch: sizes.append(batch.num_rows))
-    assert sizes == [20_000, 10]
+    assert (max(sizes), sum(sizes)) == (LINES_PER_BATCH, 20_010)
     assert parsed.statements[0].line_count == 20_010
     numbers = read_rows(coda, rows).lines["detail_no"].to_pylist()
     assert numbers == list(range(1, 20_011))
@@ -297,7 +298,7 @@ def test_lines_leave_while_the_file_is_read() -> None:
     rows = statement([Item(amount=1_000 + 10 * number, text=f"CLIENT {number}") for number in range(25_000)])
     sizes: list[int] = []
     parsed = coda.read(BytesIO(content_of(rows)), OPTIONS, lambda batch: sizes.append(batch.num_rows))
-    assert sizes == [20_000, 5_000]
+    assert (max(sizes), sum(sizes)) == (LINES_PER_BATCH, 25_000)
     assert parsed.statements[0].line_count == 25_000
 
 

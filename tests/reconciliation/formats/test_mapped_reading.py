@@ -373,7 +373,7 @@ def test_what_the_customer_paid_keeps_the_sign_of_the_amount() -> None:
 
 
 def test_many_rows_leave_in_several_batches_with_bounded_sums() -> None:
-    count = 3 * LINES_PER_BATCH
+    count = 12 * LINES_PER_BATCH
     content = "Day,Amount,Left\n" + "".join(f"2026-11-16,0.01,{at / 100:.2f}\n" for at in range(1, count + 1))
     batches: list[int] = []
     mapping = rules({"proof": "running_balance", "running_balance": {"column": "Left", "order": "ascending"}})

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from reconciliation.formats import mt940
+from reconciliation.formats.canonical import LINES_PER_BATCH
 from tests.reconciliation.formats.camt_builder import OPTIONS
 
 LINES = 60_000
@@ -41,7 +42,7 @@ def large_file(lines: int) -> Iterator[bytes]:
 def test_lines_leave_in_batches_while_the_file_is_read() -> None:
     sizes: list[int] = []
     parsed = mt940.read(Pieces(large_file(LINES)), OPTIONS, lambda batch: sizes.append(batch.num_rows))
-    assert sizes == [20_000, 20_000, 20_000]
+    assert (max(sizes), sum(sizes)) == (LINES_PER_BATCH, LINES)
     assert parsed.statements[0].line_count == LINES
 
 

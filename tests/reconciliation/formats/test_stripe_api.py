@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from reconciliation.errors import RefusedFile, SourcesError
 from reconciliation.formats import registry, stripe_api
-from reconciliation.formats.canonical import WholeDelivery, read_whole
+from reconciliation.formats.canonical import LINES_PER_BATCH, WholeDelivery, read_whole
 from tests.reconciliation.formats.camt_builder import OPTIONS
 
 CREATED = 1_794_783_600  # 2026-11-15 23:00 UTC
@@ -258,5 +258,5 @@ def test_a_long_list_comes_in_several_batches() -> None:
     content = page([moved(str(number), 1) for number in range(25_000)])
     batches: list[int] = []
     parsed = stripe_api.read(io.BytesIO(content), OPTIONS, lambda batch: batches.append(batch.num_rows))
-    assert batches == [20_000, 5_000]
+    assert (max(batches), sum(batches)) == (LINES_PER_BATCH, 25_000)
     assert parsed.statements[0].movement_minor == 25_000
