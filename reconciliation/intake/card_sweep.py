@@ -8,7 +8,8 @@ stay. Where a text names something (``IDENTITIES``), a short keyed token follows
 name; references get none, because a token would only hide that they are worthless for matching. The same text always
 becomes the same text, so the order of rows and files decides nothing. Sensitive authentication data refuses the file.
 
-Not taken for card numbers: digits in a hexadecimal digest or a UUID, and an account that is a valid IBAN.
+Not taken for card numbers: digits in a digest, a UUID or an id with other digits and letters, and an account that is a
+valid IBAN.
 """
 
 import re
@@ -256,8 +257,21 @@ def _hits(text: str) -> list[tuple[int, int]]:
     return [
         (start, end)
         for start, end in found
-        if not any(low <= start and end <= high for low, high in none) and not _is_merchant(text, start, end)
+        if not any(low <= start and end <= high for low, high in none)
+        and not _is_merchant(text, start, end)
+        and not _inside_an_id(text, start, end)
     ]
+
+
+def _inside_an_id(text: str, start: int, end: int) -> bool:
+    """Whether digits are a stretch of an id of letters and digits, as one processor's id in a thousand has them."""
+    first, last = start, end
+    while first and text[first - 1].isalnum():
+        first -= 1
+    while last < len(text) and text[last].isalnum():
+        last += 1
+    beside = text[first:start] + text[end:last]
+    return any(map(str.isdecimal, beside)) and any(map(str.isalpha, beside))
 
 
 def _is_merchant(text: str, start: int, end: int) -> bool:
