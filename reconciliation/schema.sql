@@ -780,9 +780,10 @@ $$;
 CREATE FUNCTION recon.release_delivery(released_delivery_id bigint, release_reason text, released_by text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    refused recon.delivery;
+    refused record;
 BEGIN
-    SELECT d.* INTO refused FROM recon.delivery AS d WHERE d.delivery_id = released_delivery_id;
+    SELECT d.delivery_id, d.source_id, d.content_sha256, d.outcome, d.refusal_code INTO refused
+    FROM recon.delivery AS d WHERE d.delivery_id = released_delivery_id;
     IF refused.delivery_id IS NULL OR refused.outcome <> 'rejected' THEN
         RAISE EXCEPTION 'delivery %: expected one that was refused, found %', released_delivery_id, coalesce(refused.outcome, 'none')
             USING ERRCODE = 'TR006', HINT = 'tieout deliveries lists them.';

@@ -59,8 +59,8 @@ FUNCTIONS = {
     "comment_exception": {"tieout_analyst"},
 }
 EVIDENCE = (
-    "source_version", "delivery", "release", "statement", "line", "line_closure", "provisional_line", "provisional_end", "run",
-    "match_group", "match_revocation", "decision", "exception_event", "balance_proof", "alert", "alert_attempt",
+    "source_version", "delivery", "release", "statement", "line", "line_closure", "provisional_line", "provisional_end",
+    "run", "match_group", "match_revocation", "decision", "exception_event", "balance_proof", "alert", "alert_attempt",
 )  # fmt: skip
 NEVER_REMOVED = ("match_member", "exception")
 
