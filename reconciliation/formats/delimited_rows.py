@@ -107,6 +107,8 @@ class DelimitedRows:
         """The next rows as they are, whatever their width; all that remain unless there is a limit."""
         given = 0
         while (limit is None or given < limit) and (len(self._starts) or self._load()):
+            if self._all_blank():
+                continue
             rows, places = self._parsed(None if limit is None else limit - given)
             given += len(rows)
             for fields, row_no, offset, length in zip(rows, *(one.tolist() for one in places), strict=True):
@@ -199,6 +201,14 @@ class DelimitedRows:
         """Bytes of the lines that are loaded and not given out."""
         return self._chunk[int(self._starts[0]) - (self._position - len(self._chunk)) :]
 
+    def _all_blank(self) -> bool:
+        """Give out the blank lines in front at once: one by one, a file of nothing else takes for ever."""
+        filled = np.flatnonzero(self._ends > self._starts)
+        blank = int(filled[0]) if len(filled) else len(self._starts)
+        self.blank_lines += blank
+        self._give_out(lines=blank, rows=blank)
+        return not len(filled)
+
     def _give_out(self, *, lines: int, rows: int) -> None:
         self._line_no += lines
         self._row_no += rows
@@ -207,7 +217,13 @@ class DelimitedRows:
     def _load(self) -> bool:
         """Load the next chunk up to the last line end in it; False at the end of the file."""
         while chunk := self._read():
-            cut = max(chunk.rfind(b"\n"), chunk.rfind(b"\r")) + 1 if self._stream_goes_on else len(chunk)
+            # a CR may be the first half of a CRLF: the next chunk tells
+            end = len(chunk) - chunk.endswith(b"\r")
+            cut = (
+                max(chunk.rfind(b"\n"), chunk.rfind(b"\r", 0, end)) + 1
+                if self._stream_goes_on
+                else len(chunk)
+            )
             self._rest = chunk[cut:]
             if len(self._rest) > self._line_bytes_max:
                 raise self._line_too_long(self._line_no + len(self._starts) + 1)
@@ -217,11 +233,13 @@ class DelimitedRows:
         return False
 
     def _read(self) -> bytes:
-        """What is left of the last chunk and the next one; a CRLF is never parted."""
+        """What is left of the last chunk and the next one."""
         more = self._stream.read(_CHUNK_BYTES) if self._stream_goes_on else b""
-        while more.endswith(b"\r") and (next_byte := self._stream.read(1)):
-            more += next_byte
         self._stream_goes_on = bool(more)
+        if more.endswith(b"\r"):
+            next_byte = self._stream.read(1)
+            self._stream_goes_on = bool(next_byte)
+            more += next_byte
         if not self._started and more.startswith(codecs.BOM_UTF8):
             self._position = len(codecs.BOM_UTF8)
             more = more[self._position :]

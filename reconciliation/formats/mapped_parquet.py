@@ -48,7 +48,7 @@ def read(stream: BinaryIO, options: ReadOptions, emit: Emit) -> ParsedDelivery:
     try:
         return read_table(_Table(stream, rules, options), rules, options, emit, name=NAME)
     except (pa.ArrowException, OSError, EOFError) as error:
-        found = str(error).partition("\n")[0][:120]
+        found = repr(str(error).partition("\n")[0][:120])
         raise refused("structure", "the file", "readable Parquet to the last byte", found, _DAMAGED) from None
 
 

@@ -54,7 +54,7 @@ def read(stream: BinaryIO, options: ReadOptions, emit: Emit) -> ParsedDelivery:
         NotImplementedError,
         RuntimeError,
     ) as error:
-        found = (str(error) or type(error).__name__)[:120]
+        found = repr((str(error) or type(error).__name__)[:120])
         raise refused("structure", "the workbook", "a whole package", found, _DAMAGED) from None
 
 

@@ -53,8 +53,6 @@ def _byte_lines(stream: BinaryIO, *, bytes_max: int, line_bytes_max: int) -> Ite
     rest = b""
     first = True
     while chunk := stream.read(_CHUNK_BYTES):
-        while chunk.endswith(b"\r") and (more := stream.read(1)):
-            chunk += more  # so that a CRLF is never parted
         if first and chunk.startswith(codecs.BOM_UTF8):
             chunk, position = chunk[3:], 3
         first = False
@@ -63,7 +61,8 @@ def _byte_lines(stream: BinaryIO, *, bytes_max: int, line_bytes_max: int) -> Ite
             raise refused("limit", f"byte {bytes_max + 1}", f"at most {bytes_max} bytes", "more", _DAMAGED)
         # bytes.splitlines knows LF, CRLF and CR, and nothing else
         lines = rest.splitlines(keepends=True)
-        rest = lines.pop() if lines and not lines[-1].endswith((b"\n", b"\r")) else b""
+        # a CR may be the first half of a CRLF: the next chunk tells
+        rest = lines.pop() if lines and not lines[-1].endswith(b"\n") else b""
         for ended in lines:
             line_no += 1
             line = ended[:-2] if ended.endswith(b"\r\n") else ended[:-1]
@@ -71,10 +70,10 @@ def _byte_lines(stream: BinaryIO, *, bytes_max: int, line_bytes_max: int) -> Ite
                 raise _too_long(line_no, line_bytes_max)
             yield position, line
             position += len(ended)
-        if len(rest) > line_bytes_max:
+        if len(rest.removesuffix(b"\r")) > line_bytes_max:
             raise _too_long(line_no + 1, line_bytes_max)
     if rest:
-        yield position, rest
+        yield position, rest.removesuffix(b"\r")
 
 
 def _too_long(line_no: int, line_bytes_max: int) -> Exception:

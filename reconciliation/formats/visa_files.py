@@ -130,7 +130,7 @@ class Delivery:
                 f"a file header TC {HEADER}"
                 if self._open is None
                 else f"a file trailer TC {FILE_TRAILER} first",
-                f"TC {code}",
+                f"TC {code!r}",
                 "A file without its header and trailer proves nothing. " + ASK_AGAIN,
             )
         at = self._at
