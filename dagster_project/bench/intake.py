@@ -31,7 +31,7 @@ LIMIT_MEGABYTES: Final = 200.0
 PAIR_TIMES: Final = 1.3
 PAIR_FORMAT: Final = "camt.053"
 PAIR_LINES_MAX: Final = 100_000
-OTHER_LINES_MAX: Final = 100_000
+OTHER_LINES_MAX: Final = 50_000
 WARM_LINES: Final = 50
 AREA: Final = "intake"
 
