@@ -39,7 +39,10 @@ ORDER BY c.account, c.to_date, c.from_date
 -- to the same; or whole where its pages came one by one, or a page of what came whole.
 SELECT t.statement_no, t.account, t.to_date, d.format_name, d.delivery_id, s.statement_ref
 FROM pg_temp.told_statement AS t
-JOIN recon.statement_v1 AS s ON s.source_id = %(source_id)s AND s.account = t.account AND s.to_date = t.to_date
+JOIN recon.statement AS s ON s.source_id = %(source_id)s AND s.account = t.account AND s.to_date = t.to_date AND NOT EXISTS (
+    SELECT FROM recon.statement AS n
+    WHERE n.source_id = s.source_id AND n.account = s.account AND n.statement_ref = s.statement_ref AND n.to_date = s.to_date
+      AND n.version > s.version)
 JOIN recon.delivery AS d ON d.delivery_id = s.delivery_id
 WHERE NOT t.interim AND (
     d.format_name <> %(format_name)s AND t.movement_minor <> 0 AND s.movement_minor = t.movement_minor

@@ -24,6 +24,7 @@ from tests.reconciliation.intake.fault_files import (
     unkept_statements,
     zipped,
 )
+from tests.reconciliation.intake.test_releases import release
 
 LINES = (Told(1, 2_500), Told(2, 990), Told(3, 41))
 EVERY_FORMAT = pytest.mark.parametrize("name", FORMATS)
@@ -313,3 +314,35 @@ def test_a_page_of_a_statement_that_came_whole_is_not_counted_twice(store: Conne
         assert outcome.refusal is not None
         assert outcome.refusal.code == "conflict"
     assert amounts(store, source) == [1, 2, 3]
+
+
+def untied(name: str, *lines: Told, version: str = "") -> bytes:
+    """A bank's day whose closing balance is one unit off."""
+    content = file_of(name, *lines, version=version)
+    closing = OPENING_MINOR + sum(line.amount_minor for line in lines)
+    for mark in (".", ","):
+        right, wrong = (f"{minor // 100}{mark}{minor % 100:02d}".encode() for minor in (closing, closing + 1))
+        content = content.replace(right, wrong)
+    return content
+
+
+@pytest.mark.parametrize("name", ["camt.053", "mt940"])
+def test_the_right_file_replaces_the_released_one_and_the_other_way_round(
+    store: Connection, name: str
+) -> None:
+    source = own_source(name)
+    refused = deliver(store, untied(name, *LINES), source=source)
+    assert refused.refusal is not None
+    assert refused.refusal.code == "balance"
+    release(store, refused.delivery_id)
+    assert deliver(store, untied(name, *LINES), source=source).outcome == "accepted"
+    right = (LINES[0], Told(2, 991), Told(4, 5))
+    outcome = deliver(store, file_of(name, *right, version="b"), source=source)
+    assert outcome.outcome == "corrected", outcome.sentence
+    assert amounts(store, source) == net(name, *right)
+    assert unkept_statements(store, source) == []
+    again = deliver(store, untied(name, *LINES, version="c"), source=source)
+    release(store, again.delivery_id)
+    assert deliver(store, untied(name, *LINES, version="c"), source=source).outcome == "corrected"
+    assert amounts(store, source) == net(name, *LINES)
+    assert unkept_statements(store, source) == []
