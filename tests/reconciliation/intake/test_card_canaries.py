@@ -19,6 +19,7 @@ from reconciliation.intake.store import DeliveryStore
 from reconciliation.sources import Source
 from tests.reconciliation.formats.canaries import (
     COMPRESSED,
+    FIXED_WIDTH,
     MASTERCARD,
     VISA,
     WRITINGS,
@@ -183,7 +184,7 @@ def test_a_file_full_of_card_numbers_leaves_none_in_the_database_the_store_or_th
             )
 
     kept_bytes = DeliveryStore(filesystem=fsspec.filesystem("file"), folder=str(tmp_path))
-    for writing in (VISA, "5555-5555-5555-4444"):
+    for writing in (VISA,) if name in FIXED_WIDTH else (VISA, WRITINGS[1]):
         content, count = all_fields_planted(name, good, writing)
         assert count >= 2, "a format with nothing to plant into proves nothing"
         outcome = received(content, source)
