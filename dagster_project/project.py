@@ -4,6 +4,7 @@ Law: what is wrong with a project is said when it is opened, not when the first 
 are opened here, and nothing here decides anything.
 """
 
+import secrets
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -89,7 +90,7 @@ def open_store(place: str) -> DeliveryStore:
         raise SettingsError(
             f"TIEOUT_STORE: expected a folder or a URL that an installed filesystem knows, found neither: {error}"
         ) from None
-    return DeliveryStore(filesystem=filesystem, folder=folder)
+    return DeliveryStore(filesystem=filesystem, folder=folder, draft_suffix=f"-{secrets.token_hex(4)}")
 
 
 def read_options(project: Project, source: Source) -> ReadOptions:

@@ -260,6 +260,22 @@ def _no_repeats(what: str, values: Iterable[str]) -> None:
         seen.add(value)
 
 
+class _EachKeyOnce(yaml.SafeLoader):
+    """Refuses a mapping that has a key twice, of which YAML would silently keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """The mapping, its keys looked at first."""
+        seen: set[str] = set()
+        for key_node, _ in node.value:
+            key = str(key_node.value)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key '{key}' appears twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
 def parse_sources(text: str, *, name: str = "sources.yaml") -> Sources:
     """The sources that a YAML text describes.
 
@@ -268,7 +284,7 @@ def parse_sources(text: str, *, name: str = "sources.yaml") -> Sources:
             with its place, and an unknown key with the nearest known one.
     """
     try:
-        raw = yaml.safe_load(text)
+        raw = yaml.load(text, _EachKeyOnce)  # noqa: S506 - a SafeLoader
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{name}, line {mark.line + 1}, column {mark.column + 1}" if mark else name

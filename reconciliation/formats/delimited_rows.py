@@ -28,7 +28,7 @@ from reconciliation.errors import RefusedFile
 from reconciliation.formats.text_lines import decoded
 from reconciliation.formats.values import refused
 
-_CHUNK_BYTES: Final = 1 << 20
+_CHUNK_BYTES: Final = 1 << 18
 _DAMAGED: Final = "The file is damaged, incomplete or another one; fetch it again from the sender."
 _LF, _CR = 10, 13
 

@@ -24,6 +24,7 @@ class DeliveryStore:
 
     filesystem: Any  # fsspec has no types
     folder: str
+    draft_suffix: str = ""  # what tells this process's drafts from those of others
 
     def keep(
         self, content_sha256: str, stream: BinaryIO, format_name: str, tables: Mapping[str, str]
@@ -42,7 +43,7 @@ class DeliveryStore:
             if self.filesystem.exists(path):
                 return True
             self.filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
-            draft = f"{path}.draft"
+            draft = f"{path}.draft{self.draft_suffix}"
             try:
                 with self.filesystem.open(draft, "wb") as file:
                     for part in redacted(stream, format_name, tables):

@@ -239,3 +239,8 @@ def test_a_problem_of_a_mapping_is_told_with_its_place(old: str, new: str, sente
 def test_a_mapped_format_without_a_mapping_is_a_sentence() -> None:
     text = MAPPED[: MAPPED.index("    mapping:")]
     assert "format mapped.csv needs a mapping, which says what the columns mean" in problems(text)
+
+
+def test_a_key_that_stands_twice_is_refused_with_its_place() -> None:
+    with pytest.raises(SourcesError, match=r"line 3, column 1: not YAML: the key 'version' appears twice"):
+        parse_sources("version: 1\nsources: []\nversion: 1\n")
