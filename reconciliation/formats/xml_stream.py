@@ -239,7 +239,7 @@ def _document_type() -> RefusedFile:
 def _not_well_formed(error: etree.XMLSyntaxError, *, at_end: bool) -> RefusedFile:
     """What the parser says. An undeclared entity costs it the document, which it tells at the end and in few words."""
     line, column = error.position
-    found = (error.msg or "something else").partition(", line")[0][:160]
+    found = (error.msg or "something else").partition(", line")[0].strip()[:160]
     undeclared = found == "no element found"
     return RefusedFile(
         code="truncated" if at_end and not undeclared else "structure",

@@ -106,7 +106,7 @@ _COLUMNS = {
         "counterparty": "Name",
     }
 }
-_ROWS = {
+ROWS = {
     "Day": ["2026-11-16", "2026-11-16", "2026-11-17"],
     "Amount": ["25.00", "-3.50", "3.50"],
     "Id": ["T-1", "T-2", "T-3"],
@@ -121,7 +121,7 @@ def _mapped(content: bytes) -> GoodFile:
 
 
 def _mapped_json() -> GoodFile:
-    rows = [dict(zip(_ROWS, values, strict=True)) for values in zip(*_ROWS.values(), strict=True)]
+    rows = [dict(zip(ROWS, values, strict=True)) for values in zip(*ROWS.values(), strict=True)]
     return _mapped(json.dumps(rows, indent=1).encode())
 
 
@@ -218,8 +218,8 @@ GOOD_FILES: Mapping[str, GoodFile] = MappingProxyType(
         "ofx": _ofx(),
         "mapped.csv": _mapped_csv(),
         "mapped.json": _mapped_json(),
-        "mapped.parquet": _mapped(parquet_of(_ROWS)),
-        "mapped.xlsx": _mapped(workbook_of(_ROWS)),
+        "mapped.parquet": _mapped(parquet_of(ROWS)),
+        "mapped.xlsx": _mapped(workbook_of(ROWS)),
         "amex.grrcn": _amex(),
         "amex.eptrn": _eptrn(),
     }

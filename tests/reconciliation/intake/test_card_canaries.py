@@ -1,7 +1,7 @@
 """Card numbers, tracks and verification codes planted into every field of every format reach nothing that is kept."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,16 @@ from tests.reconciliation.formats.canaries import (
     places,
     planted,
 )
-from tests.reconciliation.formats.good_files import EBCDIC_IPM, GOOD_FILES, WAIVED, GoodFile, outcome_of
+from tests.reconciliation.formats.good_files import (
+    EBCDIC_IPM,
+    GOOD_FILES,
+    ROWS,
+    WAIVED,
+    GoodFile,
+    outcome_of,
+    parquet_of,
+    workbook_of,
+)
 from tests.reconciliation.intake.builder import BANK, STRIPE
 
 FORMAT_NAMES = sorted(
@@ -67,6 +76,20 @@ def test_a_card_number_in_any_field_of_any_format_comes_to_no_column_and_no_mess
                 assert not leaks(whole.lines)
                 assert not any(map(holds_card, told(whole.parsed)))
     assert read, "fields of free content exist in every format"
+
+
+@pytest.mark.parametrize(("name", "packed"), [("mapped.parquet", parquet_of), ("mapped.xlsx", workbook_of)])
+def test_a_card_number_in_any_cell_of_a_compressed_table_comes_to_no_column(
+    name: str, packed: Callable[[Mapping[str, list[str]]], bytes]
+) -> None:
+    good, read = GOOD_FILES[name], 0
+    for column, cells in ROWS.items():
+        for writing in WRITINGS:
+            content = packed({**ROWS, column: [cells[0], writing, *cells[2:]]})
+            whole = kept(outcome_of(FORMATS[name], content, good.options), good)
+            read += whole is not None
+            assert whole is None or not leaks(whole.lines)
+    assert read >= len(WRITINGS), "the columns of words and references are free"
 
 
 @pytest.mark.parametrize("writing", WRITINGS)
