@@ -11,10 +11,12 @@ from collections.abc import Callable
 from typing import BinaryIO, Final
 
 from reconciliation.errors import RefusedFile, SourcesError
-from reconciliation.formats.camt_parts import NAMES
+from reconciliation.formats.camt_parts import AMOUNTS, NAMES
 from reconciliation.formats.camt_reader import MESSAGES, CamtReader, Message
+from reconciliation.formats.camt_shapes import plan_of
 from reconciliation.formats.canonical import Emit, ParsedDelivery, ReadOptions
-from reconciliation.formats.xml_stream import Element, ElementStream, decoded_head
+from reconciliation.formats.xml_shapes import SIGHTS, Shaped
+from reconciliation.formats.xml_stream import Element, ElementRun, ElementStream, decoded_head
 
 _HANDLERS: Final[dict[str, Callable[[CamtReader, Element], None]]] = {
     "GrpHdr": CamtReader.group_header,
@@ -36,11 +38,14 @@ def sniff_message(head: bytes, message: Message) -> bool:
     return f":{message.name}." in text
 
 
-def read_message(stream: BinaryIO, options: ReadOptions, emit: Emit, message: Message) -> ParsedDelivery:
+def read_message(
+    stream: BinaryIO, options: ReadOptions, emit: Emit, message: Message, *, sights: int | None = SIGHTS
+) -> ParsedDelivery:
     """Read and prove one file, or raise ``RefusedFile``.
 
     ``SourcesError`` for settings, of which these formats have none. ``record_no`` of a line is the number of its entry
-    in the file, so that the entries can be counted from the lines.
+    in the file, so that the entries can be counted from the lines. After so many ``sights`` of a shape its entries are
+    read by it, without a tree; by None never, with the same result.
     """
     if options.settings:
         raise SourcesError(
@@ -48,10 +53,19 @@ def read_message(stream: BinaryIO, options: ReadOptions, emit: Emit, message: Me
         )
     reader = CamtReader(options, emit, message)
     try:
-        elements = ElementStream(stream, names=tuple(_HANDLERS), located="Ntry", bytes_max=options.bytes_max)
+        elements = ElementStream(
+            stream,
+            names=tuple(_HANDLERS),
+            located="Ntry",
+            bytes_max=options.bytes_max,
+            shaped=None if sights is None else _shaped(options, sights),
+        )
         reader.elements = elements
         for element in elements:
-            _HANDLERS[NAMES[element.tag]](reader, element)
+            if isinstance(element, ElementRun):
+                reader.run(element)
+            else:
+                _HANDLERS[NAMES[element.tag]](reader, element)
         return reader.delivery(elements.namespace)
     except RefusedFile as refusal:
         masked = options.card_tokens.masked
@@ -62,3 +76,7 @@ def read_message(stream: BinaryIO, options: ReadOptions, emit: Emit, message: Me
             found=masked(refusal.found),
             remedy=refusal.remedy,
         ) from None
+
+
+def _shaped(options: ReadOptions, sights: int) -> Shaped:
+    return Shaped(planned=plan_of, text_max=options.field_length_max, with_currency=AMOUNTS, sights=sights)

@@ -1,8 +1,8 @@
 """Account reports within the day by ISO 20022 camt.052 (BankToCustomerAccountReport), versions 2 to 14.
 
 Read by ``camt``. Every report is interim: a statement of the whole day replaces it, so that its lines never count. Law:
-balances may be left out, but opening + booked entries = closing balance, interim ones too, where two are stated, and
-what ``TxsSummry`` states is demanded.
+what ``TxsSummry`` states is demanded. Balances may be left out; where two are stated, interim ones too, opening +
+booked entries = closing balance, or the statement is flagged: a report may tell only what is new since the last one.
 
 >>> import io
 >>> from reconciliation.formats import camt_052, canonical, card_numbers

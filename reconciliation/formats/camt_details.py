@@ -12,10 +12,10 @@ import pyarrow as pa
 
 from ledger_core.money import exponent_of, format_minor
 from reconciliation.formats.camt_fields import text_of
-from reconciliation.formats.camt_lines import Entry, line_of
+from reconciliation.formats.camt_lines import COLUMNS, Entry, line_of
 from reconciliation.formats.camt_money import leaf_minor, unsigned_minor
 from reconciliation.formats.camt_parts import Parts, amount_at, each
-from reconciliation.formats.canonical import LINES_PER_BATCH, Emit, LineWriter, ReadOptions
+from reconciliation.formats.canonical import LINES_PER_BATCH, Emit, ReadOptions, RowWriter
 from reconciliation.formats.notes import Notes
 from reconciliation.formats.values import difference_in_words, reference, refused, shown
 
@@ -45,7 +45,7 @@ class LeafRun:
         if self.sum_minor is None:
             return
         entry = self.entry
-        minor = leaf_minor(detail, entry.sign, entry.asset)
+        minor = leaf_minor(detail, entry.coded.sign, entry.asset)
         if minor is None:
             self.sum_minor = None
             self._rows, self._held = [], []
@@ -65,7 +65,7 @@ class LeafRun:
         if len(self._rows) >= LINES_PER_BATCH:
             self._hold()
 
-    def let_go(self, entry: Entry, writer: LineWriter, emit: Emit, options: ReadOptions) -> int:
+    def let_go(self, entry: Entry, writer: RowWriter, emit: Emit, options: ReadOptions) -> int:
         """Let the lines go, in order, with what only the whole entry tells; gives their number."""
         text = text_of({}, entry.parts.get("AddtlNtryInf"), options.card_tokens, named=True)
         late = {name: entry.shared.get(name) for name in ("byte_offset", "byte_length")}
@@ -76,13 +76,14 @@ class LeafRun:
         for row in self._rows:
             if row["text"] is None:
                 row["text"] = text
-            writer.add(**(row | late))
+            row.update(late)
+            writer.add(tuple(row.values()))
         return self._count
 
     def _hold(self) -> None:
-        packer = LineWriter(self._held.append)
+        packer = RowWriter(self._held.append, COLUMNS)
         for row in self._rows:
-            packer.add(**row)
+            packer.add(tuple(row.values()))
         packer.flush()
         self._rows = []
 
@@ -123,7 +124,7 @@ def write_entry(
     entry: Entry,
     details: Details,
     *,
-    writer: LineWriter,
+    writer: RowWriter,
     emit: Emit,
     options: ReadOptions,
     notes: Notes,
@@ -143,7 +144,7 @@ def write_entry(
                 notes.add("batches of several payments with one detail for all", place)
         elif only is not None and "Refs/PmtInfId" in only:
             row["batch_ref"] = reference(only["Refs/PmtInfId"])
-        writer.add(**row)
+        writer.add(tuple(row.values()))
         return _ONE
     if details.run is not None and not same_head(details.run.entry.parts, parts):
         raise refused(
@@ -169,7 +170,7 @@ def write_entry(
     row["batch_ref"] = _declared(parts, _batches(parts), None) or (
         run.payments.pop() if len(run.payments) == 1 else None
     )
-    writer.add(**row)
+    writer.add(tuple(row.values()))
     return Written(1, flags=flags)
 
 

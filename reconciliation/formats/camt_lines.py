@@ -20,12 +20,47 @@ from reconciliation.formats.camt_fields import (
 from reconciliation.formats.camt_money import add_charges, add_exchange, sign_of, unsigned_minor
 from reconciliation.formats.camt_parts import Parts, amount_at
 from reconciliation.formats.camt_values import instant, local_date
-from reconciliation.formats.canonical import ReadOptions
+from reconciliation.formats.canonical import LINE_SCHEMA, ReadOptions
 from reconciliation.formats.notes import Notes
 from reconciliation.formats.values import reference, refused, shown
 
+COLUMNS: Final = tuple(LINE_SCHEMA.names)
+BLANK_ROW: Final[dict[str, Any]] = dict.fromkeys(COLUMNS) | {"fee_minor": 0, "reversal": False}
+"""A line before anything is known of it, in the order of its columns."""
+
 _NO_CODES: Final[tuple[str | None, str | None]] = (None, None)
+_EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 _STATUSES: Final = {"BOOK": "booked", "PDNG": "pending", "INFO": "info", "FUTR": "expected"}
+
+
+@dataclass(frozen=True, slots=True)
+class Coded:
+    """What an entry says in codes and dates: the same in many entries."""
+
+    sign: int
+    status: str
+    without_status: bool
+    value_date: date | None
+    booking_date: date | None
+    reversal: bool  # marked as one: debtor and creditor are those of the original
+    codes: tuple[str | None, str | None]
+
+
+CODED_PATHS: Final = frozenset(
+    {
+        "CdtDbtInd",
+        "Sts",
+        "Sts/Cd",
+        "Sts/Prtry",
+        "ValDt/Dt",
+        "ValDt/DtTm",
+        "BookgDt/Dt",
+        "BookgDt/DtTm",
+        "RvslInd",
+    }
+    | {f"BkTxCd/{name}" for name in ("Domn/Cd", "Domn/Fmly/Cd", "Domn/Fmly/SubFmlyCd", "Prtry/Cd")}
+)
+"""All that ``coded`` looks at."""
 
 
 @dataclass(slots=True)
@@ -33,20 +68,44 @@ class Entry:
     """One ``Ntry``, its details apart."""
 
     parts: Parts
-    shared: dict[str, Any]  # columns that all its lines have
-    status: str
-    sign: int
+    coded: Coded
+    shared: dict[str, Any]  # a line with the columns that all its lines have
+    booking_date: date
     total_minor: int
     asset: str
     servicer_ref: str | None
-    undoes: bool  # marked as a reversal: debtor and creditor are those of the original
-    codes: tuple[str | None, str | None]
+
+
+def coded_of(parts: Parts) -> Coded:
+    """Codes and dates of an entry, each checked."""
+    if "Amt" not in parts:
+        raise refused("amount", "Amt", "the amount of the entry", "none")
+    get = parts.get
+    sign = sign_of(get("CdtDbtInd"), "Ntry")
+    stated = get("Sts") or get("Sts/Cd") or get("Sts/Prtry")
+    without_status = stated is None and "Sts" not in parts
+    status = "booked" if without_status else _STATUSES.get(stated or "")
+    if status is None:
+        raise refused("structure", "Sts", "BOOK, PDNG, INFO or FUTR", shown(stated))
+    valued = get("ValDt/Dt") or get("ValDt/DtTm")
+    booked = get("BookgDt/Dt") or get("BookgDt/DtTm")
+    return Coded(
+        sign=sign,
+        status=status,
+        without_status=without_status,
+        value_date=local_date(valued, "ValDt") if valued else None,
+        reversal="RvslInd" in parts and _flag(parts["RvslInd"]),
+        booking_date=local_date(booked, "BookgDt") if booked else None,
+        codes=_codes(parts) if "BkTxCd" in parts else _NO_CODES,
+    )
 
 
 def entry_of(
     parts: Parts,
+    coded: Coded,
     *,
-    shared: dict[str, Any],
+    statement_no: int,
+    record_no: int,
     day: Callable[[bool], date | None],
     notes: Notes,
     place: str,
@@ -54,36 +113,24 @@ def entry_of(
     """The entry that the parts of a ``Ntry`` say. ``day`` is the day of its statement, if that is certain enough for
     a booked one, for entries that state none.
     """
-    if "Amt" not in parts:
-        raise refused("amount", "Amt", "the amount of the entry", "none")
     amount = amount_at(parts, "Amt")
-    sign = sign_of(parts.get("CdtDbtInd"), "Ntry")
-    total_minor = sign * unsigned_minor(amount, "Amt")
-    get = parts.get
-    status = _status_of(parts, notes, place)
-    valued = get("ValDt/Dt") or get("ValDt/DtTm")
-    booked = get("BookgDt/Dt") or get("BookgDt/DtTm")
-    value_date = local_date(valued, "ValDt") if valued else None
-    reversal = "RvslInd" in parts and _flag(parts["RvslInd"])
-    shared["status"] = status
-    shared["asset"] = amount[1]
-    shared["reversal"] = reversal
-    shared["value_date"] = value_date
-    if booked:
-        shared["booking_date"] = local_date(booked, "BookgDt")
-    else:
-        shared["booking_date"] = _day_without_booking(day(status == "booked"), value_date, notes, place)
-    return Entry(
-        parts=parts,
-        shared=shared,
-        status=status,
-        sign=sign,
-        total_minor=total_minor,
-        asset=amount[1] or "",
-        servicer_ref=reference(get("AcctSvcrRef")),
-        undoes=reversal,
-        codes=_codes(parts) if "BkTxCd" in parts else _NO_CODES,
-    )
+    total_minor = coded.sign * unsigned_minor(amount, "Amt")
+    if coded.without_status:
+        notes.add("entries without status, read as booked", place)
+    value_date = coded.value_date
+    booking_date = coded.booking_date
+    if booking_date is None:
+        booking_date = _day_without_booking(day(coded.status == "booked"), value_date, notes, place)
+    shared = BLANK_ROW.copy()
+    shared["statement_no"] = statement_no
+    shared["record_no"] = record_no
+    shared["status"] = coded.status
+    shared["booking_date"] = booking_date.toordinal() - _EPOCH_DAY
+    shared["asset"] = asset = amount[1] or ""
+    if value_date is not None:
+        shared["value_date"] = value_date.toordinal() - _EPOCH_DAY
+    shared["reversal"] = coded.reversal
+    return Entry(parts, coded, shared, booking_date, total_minor, asset, reference(parts.get("AcctSvcrRef")))
 
 
 def line_of(
@@ -92,10 +139,11 @@ def line_of(
     """Columns that are read alike for a leaf, a single detail and an entry without details."""
     tokens = options.card_tokens
     whole = entry.parts
-    row = dict(entry.shared)
+    coded = entry.coded
+    row = entry.shared.copy()
     row["amount_minor"] = line_minor
-    raises = line_minor > 0 or (line_minor == 0 and entry.sign > 0)
-    codes = entry.codes
+    raises = line_minor > 0 or (line_minor == 0 and coded.sign > 0)
+    codes = coded.codes
     additional = whole.get("AddtlNtryInf") if alone else None
     returned = False
     own_ref = None
@@ -111,7 +159,7 @@ def line_of(
         if "BkTxCd" in detail:
             own_codes = _codes(detail)
             codes = own_codes if own_codes != _NO_CODES else codes
-        undoes = entry.undoes
+        undoes = coded.reversal
         if "RtrInf" in detail:
             returned = undoes = True
             row["reason_code"] = reason_of(detail)
@@ -119,7 +167,7 @@ def line_of(
         add_counterparty(row, detail, "Dbtr" if raises != undoes else "Cdtr", tokens)
         if "RltdDts" in detail:
             _add_dates(row, detail)
-        row["text"] = text_of(detail, additional, tokens, named="ref_end_to_end" in row)
+        row["text"] = text_of(detail, additional, tokens, named=row["ref_end_to_end"] is not None)
     if "AmtDtls" in source:
         add_exchange(row, source, line_minor, entry.asset, raises=raises)
     if "Chrgs" in charged:
@@ -131,17 +179,6 @@ def line_of(
     row["kind"] = kind_of(codes[0], codes[1], returned=returned, raises=raises)
     row["type_code"] = codes[0] or codes[1]
     return row
-
-
-def _status_of(parts: Parts, notes: Notes, place: str) -> str:
-    stated = parts.get("Sts") or parts.get("Sts/Cd") or parts.get("Sts/Prtry")
-    if stated is None and "Sts" not in parts:
-        notes.add("entries without status, read as booked", place)
-        return "booked"
-    status = _STATUSES.get(stated or "")
-    if status is None:
-        raise refused("structure", "Sts", "BOOK, PDNG, INFO or FUTR", shown(stated))
-    return status
 
 
 def _day_without_booking(day: date | None, value_date: date | None, notes: Notes, place: str) -> date:
@@ -168,7 +205,8 @@ def _codes(parts: Parts) -> tuple[str | None, str | None]:
 def _add_dates(row: dict[str, Any], detail: Parts) -> None:
     settled = detail.get("RltdDts/IntrBkSttlmDt")
     if settled:
-        row["settlement_date"] = local_date(settled, "RltdDts/IntrBkSttlmDt")
+        day = local_date(settled, "RltdDts/IntrBkSttlmDt")
+        row["settlement_date"] = day.toordinal() - _EPOCH_DAY
     event_at = instant(detail.get("RltdDts/TxDtTm") or detail.get("RltdDts/AccptncDtTm"))
     if event_at is not None:
         row["event_at"] = event_at

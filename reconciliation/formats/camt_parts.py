@@ -5,7 +5,7 @@ shapes; of each entry only the texts are read then. Law: an element that may sta
 length; what must be text is no element. Every message version is read alike: local names decide, not namespaces.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from reconciliation.errors import RefusedFile
@@ -20,7 +20,9 @@ Amount = tuple[str | None, str | None]
 
 _XML_SPACE: Final = " \t\r\n"  # what XML calls white space; other blanks are characters like any other
 _ONCE: Final = frozenset({"Amt", "CdtDbtInd", "Sts"})
-_AMOUNTS: Final = frozenset({"Amt", "TtlAmt"})
+AMOUNTS: Final = frozenset({"Amt", "TtlAmt"})
+"""Elements whose currency counts."""
+
 _TEXTS: Final = frozenset(
     {
         "Amt",
@@ -55,19 +57,19 @@ class _Names(dict[str, str]):
 NAMES: Final = _Names()
 
 
-class _Shape:
+class PartsShape:
     """Paths of the elements of one shape in document order, and what is wrong with it for good."""
 
     __slots__ = ("amounts", "blank", "paths", "with_elements", "wrong")
 
-    def __init__(self, tags: list[str], sizes: list[int]) -> None:
+    def __init__(self, tags: Sequence[str], sizes: Sequence[int]) -> None:
         self.paths: list[str] = []
         self.wrong: RefusedFile | None = None
         self._walk("", iter(zip(tags, sizes, strict=True)), len(tags))
         self.amounts = [
             (place, f"{path}@")
             for place, path in enumerate(self.paths)
-            if path.rpartition("/")[2].partition("#")[0] in _AMOUNTS
+            if path.rpartition("/")[2].partition("#")[0] in AMOUNTS
         ]
         self.blank: Parts = dict.fromkeys([*self.paths, *(path for _, path in self.amounts)])
         self.with_elements = [place for place, size in enumerate(sizes) if size]
@@ -94,7 +96,7 @@ class _Shape:
                 self._walk(f"{path}/", elements, size)
 
 
-_SHAPES: Final[dict[tuple[str, tuple[int, ...]], _Shape]] = {}
+_SHAPES: Final[dict[tuple[str, tuple[int, ...]], PartsShape]] = {}
 
 
 def name_of(element: Element) -> str:
@@ -113,7 +115,7 @@ def parts_of(element: Element, field_length_max: int, *, without: frozenset[str]
     key = (" ".join(tags), tuple(sizes))
     shape = _SHAPES.get(key)
     if shape is None:
-        shape = _Shape(tags, sizes)
+        shape = PartsShape(tags, sizes)
         if len(_SHAPES) < _SHAPES_MAX:
             _SHAPES[key] = shape
     if shape.wrong is not None:
@@ -157,7 +159,7 @@ def amount_at(parts: Parts, path: str) -> Amount:
     return parts.get(path), parts.get(f"{path}@")
 
 
-def _check_lengths(shape: _Shape, texts: list[str | None], field_length_max: int) -> None:
+def _check_lengths(shape: PartsShape, texts: list[str | None], field_length_max: int) -> None:
     for place, text in enumerate(texts):
         if text and len(text) > field_length_max:
             expected = f"at most {field_length_max} characters"

@@ -12,15 +12,16 @@ from typing import Final
 from reconciliation.errors import RefusedFile
 from reconciliation.formats.camt_details import DETAILS_HELD, Details, LeafRun, batch_ref_of, write_entry
 from reconciliation.formats.camt_header import Balances, Header, Page, header_of, page_of
-from reconciliation.formats.camt_lines import Entry, entry_of
+from reconciliation.formats.camt_lines import COLUMNS, Coded, Entry, coded_of, entry_of
 from reconciliation.formats.camt_parts import Parts, each, name_of, parts_of, texts_at
+from reconciliation.formats.camt_shapes import CODED_MAX, EntryPlan
 from reconciliation.formats.camt_statement import OpenStatement
 from reconciliation.formats.camt_totals import Totals
 from reconciliation.formats.camt_values import local_date
-from reconciliation.formats.canonical import Emit, LineWriter, ParsedDelivery, ReadOptions, Statement
+from reconciliation.formats.canonical import Emit, ParsedDelivery, ReadOptions, RowWriter, Statement
 from reconciliation.formats.notes import Notes
 from reconciliation.formats.values import refused
-from reconciliation.formats.xml_stream import Element, ElementStream, forget_before, release
+from reconciliation.formats.xml_stream import Element, ElementRun, ElementStream, forget_before, release
 
 _VERSION: Final = re.compile(r"camt\.05[234]\.(\d{3}\.\d{2})", re.ASCII)
 _VERSIONS_KNOWN: Final = frozenset(f"001.{number:02}" for number in range(2, 15))
@@ -56,10 +57,11 @@ class CamtReader:
         self.place = ""
         self.elements: ElementStream | None = None
         self._options = options
+        self._interim = replace(options, waived=options.waived | {"balance"})
         self._emit = emit
         self._message = message
         self._limit = options.field_length_max
-        self._writer = LineWriter(emit)
+        self._writer = RowWriter(emit, COLUMNS)
         self._notes = Notes()
         self._statements: list[Statement] = []
         self._keys: set[tuple[str | None, str]] = set()
@@ -145,14 +147,54 @@ class CamtReader:
         """Add the lines of an entry, and free the one before it."""
         self._entry_no += 1
         opened = self._page_of(element)
-        self.place = place = f"statement {opened.number + 1}, entry {self._entry_no}"
+        self.place = f"statement {opened.number + 1}, entry {self._entry_no}"
         parts = parts_of(element, self._limit)
+        located = self.elements.location(element) if self.elements is not None else (None, None)
+        self._add_entry(parts, None, opened, located)
+        release(element)
+        if self._page is not None:
+            forget_before(element, self._page)
+
+    def run(self, run: ElementRun) -> None:
+        """Add the lines of entries that stand one after the other and were read by their shapes."""
+        opened: OpenStatement | None = None
+        for shape, texts, offset, length in run.found:
+            self._entry_no += 1
+            if opened is None:
+                opened = self._page_of(run.stand_in)
+            plan: EntryPlan = shape.plan
+            parts, details = plan.parts(texts)
+            if details:
+                if self._details.groups:
+                    raise refused("structure", "Ntry", "an entry beside another", "one inside another")
+                self._details.held, self._details.groups = details, [*plan.groups]
+            self.place = f"statement {opened.number + 1}, entry {self._entry_no}"
+            self._add_entry(parts, (plan, plan.codes_in(texts)), opened, (offset, length))
+        release(run.stand_in)
+        if self._page is not None:
+            forget_before(run.stand_in, self._page)
+
+    def _add_entry(
+        self,
+        parts: Parts,
+        shaped: tuple[EntryPlan, object] | None,
+        opened: OpenStatement,
+        located: tuple[int | None, int | None],
+    ) -> None:
         named = parts.get("AcctSvcrRef") or parts.get("NtryRef")
         if named:
-            self.place = place = f"{place} ({named[:40]})"
-        entry = self._entry_of(parts, opened, self._entry_no, self._notes)
-        if self.elements is not None:
-            entry.shared["byte_offset"], entry.shared["byte_length"] = self.elements.location(element)
+            self.place = f"{self.place} ({named[:40]})"
+        place = self.place
+        coded = None
+        if shaped is not None:
+            plan, key = shaped
+            coded = plan.coded.get(key)
+            if coded is None:
+                coded = coded_of(parts)
+                if len(plan.coded) < CODED_MAX:
+                    plan.coded[key] = coded
+        entry = self._entry_of(parts, coded, opened, self._entry_no, self._notes)
+        entry.shared["byte_offset"], entry.shared["byte_length"] = located
         details = self._details
         if details.groups:
             self._details, self._group = Details(), None
@@ -168,9 +210,6 @@ class CamtReader:
         self._totals.add(entry, written.line_count, place, by_details=written.by_details)
         if written.flags:
             opened.flags += map(self._options.card_tokens.masked, written.flags)
-        release(element)
-        if self._page is not None:
-            forget_before(element, self._page)
         self.place = ""
 
     def page(self, element: Element) -> None:
@@ -271,7 +310,7 @@ class CamtReader:
             raise refused("structure", "TxDtls", "details below an entry", "them elsewhere")
         opened = self._page_of(element)
         parts = parts_of(element, self._limit)
-        entry = self._entry_of(parts, opened, self._entry_no + 1, Notes())
+        entry = self._entry_of(parts, None, opened, self._entry_no + 1, Notes())
         details = self._details
         run = details.run = LeafRun(entry, self._options)
         groups = [path for path in each(parts, "NtryDtls") if f"{path}/TxDtls" in parts]
@@ -283,9 +322,18 @@ class CamtReader:
         details.groups[-1] += 1
         return run
 
-    def _entry_of(self, parts: Parts, opened: OpenStatement, number: int, notes: Notes) -> Entry:
-        shared = {"statement_no": opened.number, "record_no": number}
-        return entry_of(parts, shared=shared, day=self._page_day, notes=notes, place=self.place)
+    def _entry_of(
+        self, parts: Parts, coded: Coded | None, opened: OpenStatement, number: int, notes: Notes
+    ) -> Entry:
+        return entry_of(
+            parts,
+            coded or coded_of(parts),
+            statement_no=opened.number,
+            record_no=number,
+            day=self._page_day,
+            notes=notes,
+            place=self.place,
+        )
 
     def _page_day(self, booked: bool) -> date | None:
         """The day of the page in hand, for entries that state none; for booked ones only if it covers but one."""
@@ -315,4 +363,7 @@ class CamtReader:
         return len(self._statements) + (self._open is not None and self._page is None)
 
     def _demand(self, refusal: RefusedFile) -> str:
+        """Of an interim report only what is new may be told, so that its balances need not tie: that is flagged."""
+        if self._message.interim and refusal.code == "balance":
+            return self._options.card_tokens.masked(self._interim.demand(refusal))
         return self._options.card_tokens.masked(self._options.demand(refusal))

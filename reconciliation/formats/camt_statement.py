@@ -2,7 +2,8 @@
 
 Law: opening balance + booked entries = closing balance, page by page and over all pages, and every control total that
 is stated agrees, or the file is refused. A statement (camt.053) that states no two balances proves nothing and is
-refused; only one without entries may state a single balance. Reports and notifications may leave balances out.
+refused; only one without entries may state a single balance. Reports and notifications may leave balances out; what
+does not tie in a report within the day is flagged, since that may tell only what is new (``demand`` decides it).
 """
 
 from collections.abc import Callable

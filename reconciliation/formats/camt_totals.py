@@ -50,12 +50,12 @@ class Totals:
 
     def add(self, entry: Entry, line_count: int, place: str, *, by_details: bool) -> None:
         """Add one entry, of any status."""
-        minor, sign = abs(entry.total_minor), entry.sign
-        if entry.status == "booked":
+        minor, sign = abs(entry.total_minor), entry.coded.sign
+        if entry.coded.status == "booked":
             self.booked_sums[sign] += minor
             self.booked_counts[sign] += 1
             self.line_count += line_count
-            self.seen(entry.shared["booking_date"])
+            self.seen(entry.booking_date)
         else:
             self.other_sums[sign] += minor
             self.other_counts[sign] += 1

@@ -28,7 +28,7 @@ class ElementPlaces:
     def __init__(self, name: str, head: bytes) -> None:
         first = re.search(rb"<" + _NAME + name.encode() + rb"[\s/>]", head)
         prefix = first.group(1) if first else None
-        tag = (prefix + b":" if prefix else b"") + name.encode()
+        self.tag = tag = (prefix + b":" if prefix else b"") + name.encode()
         self.prefix = prefix.decode("latin-1") if prefix else None
         self._starts = re.compile(rb"<" + re.escape(tag) + rb"[\s/>]")
         self._ends = re.compile(rb"</" + re.escape(tag) + rb"\s*>")
@@ -56,6 +56,10 @@ class ElementPlaces:
                 empty.append(offset + alone.end())
         self._closed.extend(sorted(ends + empty) if empty else ends)
         self._offset = offset + cut
+
+    def skip(self, count: int) -> None:
+        """So many bytes follow that are whole elements and whose places are known."""
+        self._offset += count
 
     def next(self) -> tuple[int | None, int | None]:
         """Offset and length of the next element."""

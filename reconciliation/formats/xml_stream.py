@@ -3,18 +3,22 @@
 Law: nothing outside the document is ever read and nothing inside it is ever expanded. A document type declaration is
 refused before the parser sees a byte of it, in every encoding that is let in; size, depth and text nodes are bounded
 (depth 256 and 10 MB of text are the parser's own limits, left in force). Memory follows the elements the caller keeps.
-Does not validate against a schema and knows no message.
+Elements that are many and alike may be read past the parser, by shapes that prove them well-formed (``xml_shapes``): it
+sees one empty element in their stead. Does not validate against a schema and knows no message.
 """
 
 import codecs
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import BinaryIO, Final, cast
 
 from lxml import etree
 
 from reconciliation.errors import RefusedFile
 from reconciliation.formats.xml_places import ElementPlaces
+from reconciliation.formats.xml_runs import Found, Runs
+from reconciliation.formats.xml_shapes import ElementShapes, Shaped
 
 Element = etree._Element  # lxml offers no public name for it
 
@@ -31,6 +35,9 @@ _DEFAULT_NAMESPACE: Final = re.compile(
 _ASCII_LIKE: Final = re.compile(
     r"utf-?8|(us-)?ascii|iso-8859-\d{1,2}|latin-?1|(windows-|cp)125\d", re.ASCII | re.IGNORECASE
 )
+_SHAPED: Final = frozenset(
+    {"utf-8", "utf8", "ascii", "us-ascii"}
+)  # as Python's codecs and the parser read alike
 _ENCODING: Final = re.compile(r"""<\?xml[^>]*?\sencoding\s*=\s*["']([^"']*)["']""")
 
 
@@ -52,16 +59,33 @@ def decoded_head(head: bytes) -> str:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class ElementRun:
+    """Located elements one after the other, read by their shapes, and the empty element that stands for them all."""
+
+    stand_in: Element
+    found: list[Found]
+
+
 class ElementStream:
     """Every element with one of some local names, at its end tag, while the document is still being read.
 
-    The caller clears what it no longer needs. Comments and processing instructions are dropped. The message's own
-    default namespace is blanked out before parsing (``namespace`` has it): elements are known by local name, and
-    short names are read almost twice as fast. Raises ``RefusedFile``: ``unsafe`` (document type, hidden encoding),
-    ``limit``, ``truncated`` (the document just ends), ``structure``.
+    Elements with the name ``located`` may come in runs, if ``shaped`` says how. The caller clears what it no longer
+    needs. Comments and processing instructions are dropped. The message's own default namespace is blanked out before
+    parsing (``namespace`` has it): elements are known by local name, and short names are read almost twice as fast.
+    Raises ``RefusedFile``: ``unsafe`` (document type, hidden encoding), ``limit``, ``truncated`` (the document just
+    ends), ``structure``.
     """
 
-    def __init__(self, stream: BinaryIO, *, names: tuple[str, ...], located: str, bytes_max: int) -> None:
+    def __init__(
+        self,
+        stream: BinaryIO,
+        *,
+        names: tuple[str, ...],
+        located: str,
+        bytes_max: int,
+        shaped: Shaped | None = None,
+    ) -> None:
         self._stream = stream
         self._bytes_max = bytes_max
         self._parser = etree.XMLPullParser(
@@ -76,43 +100,82 @@ class ElementStream:
             remove_pis=True,
             remove_blank_text=True,
         )
-        head = _read_head(stream)
-        _check_prolog(head)
+        head = read_full(stream, _PROLOG_BYTES_MAX)
+        encoding, root = _check_prolog(head)
         self._places = None if _wide_encoding(head) else ElementPlaces(located, head)
         self._head, self.namespace = _without_default_namespace(head)
+        self._runs: Runs | None = None
+        if shaped is not None and self._places is not None and encoding.lower() in _SHAPED:
+            shapes = ElementShapes(self._places.tag, shaped, encoding=encoding.lower())
+            self._runs = Runs(shapes, prolog=root)
+        self._quiet_bytes = 0
 
-    def __iter__(self) -> Iterator[Element]:
-        parser, bytes_read, quiet_bytes = self._parser, 0, 0
+    def __iter__(self) -> Iterator[Element | ElementRun]:
+        bytes_read = 0
         chunk = self._head
         while chunk:
             bytes_read += len(chunk)
             if bytes_read > self._bytes_max:
                 raise _limit(f"byte {self._bytes_max + 1}", f"at most {self._bytes_max} bytes")
-            try:
-                parser.feed(chunk)
-            except etree.XMLSyntaxError as error:
-                raise _not_well_formed(error, at_end=False) from None
-            if self._places is not None:
-                self._places.feed(chunk)
-            quiet_bytes += len(chunk)
-            for _, element in parser.read_events():
-                quiet_bytes = 0
-                yield cast(
-                    "Element", element
-                )  # the stubs also know events of namespaces, which are not asked for
-            if quiet_bytes > _QUIET_BYTES_MAX:
+            self._quiet_bytes += len(chunk)
+            if self._runs is None:
+                yield from self._parsed(chunk)
+            else:
+                yield from self._passed(self._runs, chunk)
+            if self._quiet_bytes > _QUIET_BYTES_MAX:
                 raise _limit(
                     f"byte {bytes_read}", f"an element of the message every {_QUIET_BYTES_MAX} bytes"
                 )
-            chunk = self._stream.read(_CHUNK_BYTES)
+            chunk = read_full(self._stream, _CHUNK_BYTES)
+        if self._runs is not None and (rest := self._runs.rest()):
+            yield from self._parsed(rest)
         try:
-            root = parser.close()
+            root = self._parser.close()
         except etree.XMLSyntaxError as error:
+            yield from self._ended()
             raise _not_well_formed(error, at_end=True) from None
-        for _, element in parser.read_events():
-            yield cast("Element", element)
+        yield from self._ended()
         if root.getroottree().docinfo.internalDTD is not None:
             raise _document_type()
+
+    def _parsed(self, content: bytes) -> Iterator[Element]:
+        """Elements that end in the next bytes, whose places are looked for."""
+        if self._places is not None:
+            self._places.feed(content)
+        return self._fed(content)
+
+    def _fed(self, content: bytes) -> Iterator[Element]:
+        try:
+            self._parser.feed(content)
+        except etree.XMLSyntaxError as error:
+            yield from self._ended()  # what came before is looked at first, however the bytes arrived
+            raise _not_well_formed(error, at_end=False) from None
+        yield from self._ended()
+        failed = self._parser.feed_error_log.last_error
+        if (
+            failed is not None and failed.level == etree.ErrorLevels.FATAL
+        ):  # an undeclared entity is no exception
+            raise _malformed("structure", (failed.line, failed.column), failed.message)
+
+    def _ended(self) -> Iterator[Element]:
+        for _, element in self._parser.read_events():
+            self._quiet_bytes = 0
+            yield cast(
+                "Element", element
+            )  # the stubs also know events of namespaces, which are not asked for
+
+    def _passed(self, runs: Runs, chunk: bytes) -> Iterator[Element | ElementRun]:
+        """The same, with runs of elements that the parser does not see."""
+        for content, run in runs.split(chunk):
+            if content:
+                yield from self._parsed(content)
+            if run is None:
+                continue
+            if self._places is not None:
+                self._places.skip(run.length)
+            for element in self._fed(run.stand_in):
+                located = self._places is not None and element.prefix == self._places.prefix
+                yield ElementRun(element, run.found if located else [_nowhere(found) for found in run.found])
 
     def location(self, element: Element) -> tuple[int | None, int | None]:
         """Byte offset and length of the located element that ended just now; to be asked once for each."""
@@ -136,6 +199,11 @@ def forget_before(element: Element, parent: Element) -> None:
         parent.remove(before)
 
 
+def _nowhere(found: Found) -> Found:
+    shape, texts, _, _ = found
+    return shape, texts, None, None
+
+
 def _without_default_namespace(head: bytes) -> tuple[bytes, str]:
     """The head with the message's namespace declaration as blanks, byte for byte, and the namespace."""
     found = _DEFAULT_NAMESPACE.search(head)
@@ -145,10 +213,10 @@ def _without_default_namespace(head: bytes) -> tuple[bytes, str]:
     return head[: found.start()] + blank + head[found.end() :], found.group(1).decode("ascii")
 
 
-def _read_head(stream: BinaryIO) -> bytes:
-    """The first chunk whole, even from a stream that gives a few bytes at a time."""
+def read_full(stream: BinaryIO, size: int) -> bytes:
+    """So many bytes, or all that are left, even from a stream that gives a few at a time."""
     parts: list[bytes] = []
-    missing = _PROLOG_BYTES_MAX
+    missing = size
     while missing and (part := stream.read(missing)):
         parts.append(part)
         missing -= len(part)
@@ -165,8 +233,11 @@ def _wide_encoding(head: bytes) -> str | None:
     return None
 
 
-def _check_prolog(head: bytes) -> None:
-    """Let nothing but the declaration, comments and instructions stand before the root element."""
+def _check_prolog(head: bytes) -> tuple[str, int]:
+    """Let nothing but the declaration, comments and instructions stand before the root element.
+
+    Gives the encoding, and where the root stands as far as characters are bytes.
+    """
     text = decoded_head(head)
     declared = _ENCODING.match(text)
     encoding = declared.group(1) if declared else "utf-8"
@@ -214,6 +285,7 @@ def _check_prolog(head: bytes) -> None:
             found="the end of the file" if position >= len(text) else "something else",
             remedy="Check which file this is, and ask for it again if it was cut off.",
         )
+    return encoding, position + (3 if head.startswith(codecs.BOM_UTF8) else 0)
 
 
 def _limit(place: str, expected: str) -> RefusedFile:
@@ -237,14 +309,16 @@ def _document_type() -> RefusedFile:
 
 
 def _not_well_formed(error: etree.XMLSyntaxError, *, at_end: bool) -> RefusedFile:
-    """What the parser says. An undeclared entity costs it the document, which it tells at the end and in few words."""
-    line, column = error.position
-    found = (error.msg or "something else").partition(", line")[0].strip()[:160]
-    undeclared = found == "no element found"
+    message = (error.msg or "something else").partition(", line")[0]
+    return _malformed("truncated" if at_end else "structure", error.position, message)
+
+
+def _malformed(code: str, position: tuple[int, int], found: str) -> RefusedFile:
+    line, column = position
     return RefusedFile(
-        code="truncated" if at_end and not undeclared else "structure",
+        code=code,
         place=f"line {line}, column {column}",
         expected="well-formed XML to the last byte",
-        found="an entity that nobody declared" if undeclared else found,
+        found=found[:160],
         remedy="The file is damaged or incomplete; fetch it again from the sender.",
     )

@@ -87,18 +87,31 @@ def test_a_notification_without_any_date_in_its_entries_is_dated_by_its_own_day(
     assert "without booking date" in whole.parsed.notes[0]
 
 
-def test_balances_of_a_report_are_demanded_where_two_are_stated() -> None:
+def test_two_balances_of_a_report_prove_it_or_are_flagged_since_it_may_tell_only_what_is_new() -> None:
     both = balance("OPBD", "100.00") + balance("ITBD", "125.00")
     good = as_message(document(statement(entry(), balances=both)), camt_052)
     (only,) = read(good, reader=camt_052).parsed.statements
     assert only.proofs == ("OPBD 100.00 + 1 booked entries 25.00 = ITBD 125.00 EUR",)
-    wrong = refusal(good.replace(">125.00<", ">126.00<"), reader=camt_052)
-    assert (wrong.code, wrong.place) == (
-        "balance",
-        "statement 1 (S1, account DE89370400440532013000), Bal ITBD",
+    (part,) = read(good.replace(">125.00<", ">126.00<"), reader=camt_052).parsed.statements
+    (flag,) = part.flags
+    assert flag == (
+        "waived: balance: Bal ITBD: expected 125.00 EUR (OPBD 100.00 and 1 booked entries of 25.00), "
+        "found 126.00 EUR, a difference of 1.00 EUR"
+    )
+    assert (part.opening_minor, part.closing_minor, part.proofs, part.movement_minor) == (
+        None,
+        None,
+        (),
+        2500,
     )
     alone = as_message(document(statement(entry(), balances=balance("ITBD", "7.00"))), camt_052)
     assert read(alone, reader=camt_052).parsed.statements[0].opening_minor is None
+
+
+def test_totals_that_a_report_states_are_demanded_all_the_same() -> None:
+    summary = "<TxsSummry><TtlNtries><NbOfNtries>2</NbOfNtries></TtlNtries></TxsSummry>"
+    content = as_message(document(statement(entry(), balances="", more=summary)), camt_052)
+    assert refusal(content, reader=camt_052).code == "control_total"
 
 
 def test_a_report_of_pending_entries_does_not_move_its_balance() -> None:
