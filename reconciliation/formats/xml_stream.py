@@ -309,7 +309,7 @@ def _document_type() -> RefusedFile:
 
 
 def _not_well_formed(error: etree.XMLSyntaxError, *, at_end: bool) -> RefusedFile:
-    message = (error.msg or "something else").partition(", line")[0]
+    message = (error.msg or "something else").partition(", line")[0].strip()
     return _malformed("truncated" if at_end else "structure", error.position, message)
 
 
