@@ -151,12 +151,13 @@ def _told(group: Sequence[Result]) -> str:
     )
     compared = [result.agrees for result in group if result.agrees is not None]
     parts = [
-        f"{len(group)} files",
+        f"{len(group)} {'file' if len(group) == 1 else 'files'}",
         f"{outcomes['proved']} read and proved",
         f"{outcomes['flagged']} read with a flag",
         f"refused: {refused or 'none'}",
-        f"{sum(compared)} of {len(compared)} as independent readers say",
     ]
+    if compared:
+        parts.append(f"{sum(compared)} of {len(compared)} as independent readers say")
     return "; ".join(parts)
 
 
