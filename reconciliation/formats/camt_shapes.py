@@ -19,14 +19,8 @@ CODED_MAX: Final = 4_096
 _ENTRY: Final = -1
 
 
-@dataclass(frozen=True, slots=True)
-class _Segment:
-    """Neighbouring texts that belong to one detail, or to the entry outside of its details."""
-
-    owner: int
-    paths: tuple[str, ...]
-    start: int
-    stop: int
+_Segment = tuple[int, tuple[str, ...], slice]
+"""Neighbouring texts that belong to one detail, or to the entry outside of its details: owner, paths, texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +38,8 @@ class EntryPlan:
         """Parts of an entry and of its details."""
         entry = self.blank.copy()
         details = [blank.copy() for blank in self.details]
-        for segment in self.segments:
-            owner = entry if segment.owner == _ENTRY else details[segment.owner]
-            owner.update(zip(segment.paths, texts[segment.start : segment.stop], strict=True))
+        for owner, paths, place in self.segments:
+            (entry if owner == _ENTRY else details[owner]).update(zip(paths, texts[place], strict=True))
         return entry, details
 
 
@@ -127,9 +120,9 @@ def _segments(shape: Shape, owners: list[int], paths: dict[int, str]) -> tuple[_
     segments: list[_Segment] = []
     for place, (element, currency) in enumerate(shape.groups):
         path = paths[element] + ("@" if currency else "")
-        last = segments[-1] if segments else None
-        if last is not None and last.owner == owners[element]:
-            segments[-1] = _Segment(last.owner, (*last.paths, path), last.start, place + 1)
+        if segments and segments[-1][0] == owners[element]:
+            owner, before, texts = segments.pop()
+            segments.append((owner, (*before, path), slice(texts.start, place + 1)))
         else:
-            segments.append(_Segment(owners[element], (path,), place, place + 1))
+            segments.append((owners[element], (path,), slice(place, place + 1)))
     return tuple(segments)

@@ -5,6 +5,7 @@ of the same name in their stead, as many lines high and wide, so that it counts 
 comment, CDATA section or instruction behind the prolog on nothing is cut out: text that looks like a tag is none there.
 """
 
+import codecs
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -15,7 +16,8 @@ Found = tuple[Shape, Texts, int | None, int | None]
 """Shape, texts, byte offset and length of an element."""
 
 _HELD_MAX: Final = 1 << 15  # of an element whose end is still to come
-_BLANK: Final = b" \t\r\n"
+_BLANK: Final = " \t\r\n"
+_NEVER: Final = ("<!", "<?", "\ufffe", "\uffff")  # sections, and characters that XML does not have
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +30,15 @@ class Run:
 
 
 class Runs:
-    """Runs of the elements that have a shape."""
+    """Runs of the elements that have a shape, in a file of UTF-8 or, if ``ascii_only``, of ASCII."""
 
-    def __init__(self, shapes: ElementShapes, *, prolog: int) -> None:
+    def __init__(self, shapes: ElementShapes, *, prolog: int, ascii_only: bool) -> None:
         self._shapes = shapes
-        self._prolog = prolog  # bytes of it that are still to come
+        self._prolog = prolog  # bytes of it, which are still to come
+        self._ascii_only = ascii_only
         self._open = True
         self._rest = b""
+        self._whole = 0  # bytes of whole characters in the text in hand
         self._offset = 0  # of the first byte of the rest
 
     def rest(self) -> bytes:
@@ -44,57 +48,79 @@ class Runs:
 
     def split(self, chunk: bytes) -> Iterator[tuple[bytes, Run | None]]:
         """Pieces of the next bytes: what the parser must see, and the run behind it."""
-        text = self._rest + chunk if self._rest else chunk
-        first, self._prolog = self._prolog, 0
-        if self._open and (text.find(b"<!", first) >= 0 or text.find(b"<?", first) >= 0):
-            self._open = False
-        if not self._open:
+        if self._prolog:
+            yield chunk[: self._prolog], None
+            chunk, self._offset, self._prolog = chunk[self._prolog :], self._prolog, 0
+        raw = self._rest + chunk if self._rest else chunk
+        text = self._text(raw)
+        if text is None:
             self._rest = b""
-            yield text, None
+            yield raw, None
             return
-        fed, position, offset = 0, first, self._offset
-        start_tag, match = self._shapes.start, self._shapes.match
+        yield from self._pieces(raw, text)
+
+    def _text(self, raw: bytes) -> str | None:
+        """The characters that are whole; None from the first on that nothing may be cut out of."""
+        if not self._open:
+            return None
+        try:
+            text, whole = codecs.utf_8_decode(raw, "strict", False)
+        except UnicodeDecodeError:
+            self._open = False
+            return None
+        strange = any(
+            mark[-1] in text and mark in text for mark in _NEVER
+        )  # one character is found sooner than two
+        self._open = not strange and not (self._ascii_only and whole != len(text))
+        self._whole = whole
+        return text if self._open else None
+
+    def _pieces(self, raw: bytes, text: str) -> Iterator[tuple[bytes, Run | None]]:
+        """The same places are gone through in characters, to match, and in bytes, to cut."""
+        offset, start_tag, match = self._offset, self._shapes.start, self._shapes.match
+        start_bytes, end_bytes = start_tag.encode(), self._shapes.end.encode()
         found: list[Found] = []
-        began = ended = position
-        while True:
-            start = text.find(start_tag, position)
-            if start < 0:
-                break
+        position = began = ended = 0
+        byte = fed = began_byte = ended_byte = 0
+        while (start := text.find(start_tag, position)) >= 0:
+            byte = raw.find(start_bytes, byte)
             matched = match(text, start)
             if matched is None:
                 if self._held(text, start):
                     break
                 position = start + len(start_tag)
+                byte += len(start_tag)
                 continue
             if found and start != ended and text[ended:start].strip(_BLANK):
-                yield text[fed:began], self._run(text, began, ended, found)
-                found, fed = [], ended
+                yield raw[fed:began_byte], self._run(text, began, ended, found, ended_byte - began_byte)
+                found, fed = [], ended_byte
             if not found:
-                began = start
+                began, began_byte = start, byte
             shape, texts, ended = matched
-            found.append((shape, texts, offset + start, ended - start))
-            position = ended
+            ended_byte = raw.find(end_bytes, byte) + len(end_bytes)
+            found.append((shape, texts, offset + byte, ended_byte - byte))
+            position, byte = ended, ended_byte
         if found:
-            yield text[fed:began], self._run(text, began, ended, found)
-            fed = ended
-        cut = start if start >= 0 else self._cut(text, fed)
-        self._rest = text[cut:]
+            yield raw[fed:began_byte], self._run(text, began, ended, found, ended_byte - began_byte)
+            fed = ended_byte
+        cut = byte if start >= 0 else self._cut(raw, ended_byte)
+        self._rest = raw[cut:]
         self._offset = offset + cut
-        yield text[fed:cut], None
+        yield raw[fed:cut], None
 
-    def _held(self, text: bytes, start: int) -> bool:
+    def _held(self, text: str, start: int) -> bool:
         """Whether the element that starts here may still become whole."""
         return text.find(self._shapes.end, start) < 0 and len(text) - start <= _HELD_MAX
 
-    def _cut(self, text: bytes, start: int) -> int:
+    def _cut(self, raw: bytes, start: int) -> int:
         """Where the last tag begins that is not whole."""
-        cut = text.rfind(b"<", start)
-        return len(text) if cut < 0 or text.find(b">", cut) >= 0 or len(text) - cut > _HELD_MAX else cut
+        cut = raw.rfind(b"<", start)
+        return self._whole if cut < 0 or raw.find(b">", cut) >= 0 or len(raw) - cut > _HELD_MAX else cut
 
-    def _run(self, text: bytes, began: int, ended: int, found: list[Found]) -> Run:
-        lines = text.count(b"\n", began, ended)
-        last = text.rfind(b"\n", began, ended) + 1 if lines else began
-        width = len(text[last:ended].decode(errors="replace"))
+    def _run(self, text: str, began: int, ended: int, found: list[Found], length: int) -> Run:
+        lines = text.count("\n", began, ended)
+        last = text.rfind("\n", began, ended) + 1 if lines else began
         name = self._shapes.start[:-1]
-        blanks = max(width - 2 - (0 if lines else len(name)), 0)
-        return Run(found, name + b"\n" * lines + b" " * blanks + b"/>", ended - began)
+        blanks = max(ended - last - 2 - (0 if lines else len(name)), 0)
+        stand_in = name + "\n" * lines + " " * blanks + "/>"
+        return Run(found, stand_in.encode(), length)

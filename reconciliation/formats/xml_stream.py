@@ -106,8 +106,8 @@ class ElementStream:
         self._head, self.namespace = _without_default_namespace(head)
         self._runs: Runs | None = None
         if shaped is not None and self._places is not None and encoding.lower() in _SHAPED:
-            shapes = ElementShapes(self._places.tag, shaped, encoding=encoding.lower())
-            self._runs = Runs(shapes, prolog=root)
+            shapes = ElementShapes(self._places.tag.decode(), shaped)
+            self._runs = Runs(shapes, prolog=root, ascii_only="ascii" in encoding.lower())
         self._quiet_bytes = 0
 
     def __iter__(self) -> Iterator[Element | ElementRun]:

@@ -15,6 +15,7 @@ from reconciliation.errors import RefusedFile
 from reconciliation.formats.camt import read_message
 from reconciliation.formats.camt_reader import MESSAGES, STATEMENT, Message
 from reconciliation.formats.canonical import LINE_SCHEMA, ReadOptions
+from reconciliation.formats.xml_runs import Runs
 from reconciliation.formats.xml_shapes import ElementShapes, Shaped
 from reconciliation.formats.xml_stream import ElementRun, ElementStream
 from tests.reconciliation.formats.camt_builder import OPTIONS, detail, document, entry, statement
@@ -161,7 +162,6 @@ def test_entries_of_a_known_shape_do_not_reach_the_parser() -> None:
         "<Ntry><A>1 & 2</A></Ntry>",
         "<Ntry><A>a > b</A></Ntry>",
         "<Ntry><A>\x01</A></Ntry>",
-        "<Ntry><A>\uffff</A></Ntry>",
         "<Ntry><A> </A></Ntry>",
         "<Ntry><A>line\nline</A></Ntry>",
         "<Ntry>1</Ntry>",
@@ -174,31 +174,72 @@ def test_entries_of_a_known_shape_do_not_reach_the_parser() -> None:
     ],
 )
 def test_what_is_not_plain_has_no_shape(content: str) -> None:
-    shapes = ElementShapes(b"Ntry", shaped(), encoding="utf-8")
-    assert shapes.match(content.encode(), 0) is None
+    shapes = ElementShapes("Ntry", shaped())
+    assert shapes.match(content, 0) is None
 
 
-def test_bytes_that_are_no_text_of_their_encoding_have_no_shape() -> None:
-    shapes = ElementShapes(b"Ntry", shaped(), encoding="utf-8")
-    assert shapes.match(b"<Ntry><A>1</A></Ntry>", 0) is not None
-    for wrong in (b"\xff", b"\xc0\xaf", b"\xed\xa0\x80", b"\xc3"):
-        assert shapes.match(b"<Ntry><A>" + wrong + b"</A></Ntry>", 0) is None
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        b"\xff",
+        b"\xc0\xaf",
+        b"\xed\xa0\x80",
+        b"\xc3",
+        b"<!-- -->",
+        b"<?x?>",
+        b"<![CDATA[x]]>",
+        b"\xef\xbf\xbf",
+    ],
+)
+def test_from_what_is_no_plain_text_on_the_parser_sees_all(wrong: bytes) -> None:
+    one = b"<Ntry><A>1</A></Ntry>"
+    runs = Runs(ElementShapes("Ntry", shaped()), prolog=0, ascii_only=False)
+    chunks = [b"<x>" + one * 3, one + wrong + one, one]
+    pieces = [list(runs.split(chunk)) for chunk in chunks]
+    assert [[len(run.found) for _, run in piece if run is not None] for piece in pieces] == [[3], [], []]
+    assert pieces[1] + pieces[2] == [(chunks[1], None), (chunks[2], None)]
+
+
+@given(
+    st.lists(
+        st.sampled_from(["<Ntry><A>1</A></Ntry>", "<Ntry><A>é€</A></Ntry>", "<B>ü</B>", "\n", "\U0001f600"])
+    ),
+    st.integers(1, 50),
+)
+def test_places_of_entries_are_bytes_however_they_arrive(parts: list[str], size: int) -> None:
+    content = ("é<x>" + "".join(parts)).encode()
+    runs = Runs(ElementShapes("Ntry", shaped()), prolog=2, ascii_only=False)
+    pieces = (
+        [piece for at in range(0, len(content), size) for piece in runs.split(content[at : at + size])]
+        if size > 1
+        else []
+    )
+    rebuilt = b""
+    for seen, run in pieces:
+        rebuilt += seen
+        for _, texts, offset, length in run.found if run is not None else ():
+            assert offset is not None
+            assert length is not None
+            assert content[offset:][:length].decode() == f"<Ntry><A>{texts[0]}</A></Ntry>"
+            rebuilt += content[len(rebuilt) : offset] + content[offset:][:length]
+    if pieces:
+        assert rebuilt + runs.rest() == content
 
 
 def test_a_file_of_ever_new_shapes_teaches_only_so_many() -> None:
-    shapes = ElementShapes(b"Ntry", shaped(), encoding="utf-8")
-    known = [shapes.match(f"<Ntry><A{number}>1</A{number}></Ntry>".encode(), 0) for number in range(100)]
+    shapes = ElementShapes("Ntry", shaped())
+    known = [shapes.match(f"<Ntry><A{number}>1</A{number}></Ntry>", 0) for number in range(100)]
     assert sum(one is not None for one in known) == 64
-    assert shapes.match(b"<Ntry><A5>2</A5></Ntry>", 0) is not None
+    assert shapes.match("<Ntry><A5>2</A5></Ntry>", 0) is not None
 
 
 def test_texts_are_those_that_a_parser_gives() -> None:
-    shapes = ElementShapes(b"c:Ntry", shaped(), encoding="utf-8")
+    shapes = ElementShapes("c:Ntry", shaped())
     content = (
-        b'<c:Ntry>\n<c:Amt Ccy="EUR"> 1.00</c:Amt><c:B></c:B><c:C/>'
-        b"<c:D>a &amp;lt; b &lt;&quot;&apos;&gt;</c:D></c:Ntry>"
+        '<c:Ntry>\n<c:Amt Ccy="EUR"> 1.00</c:Amt><c:B></c:B><c:C/>'
+        "<c:D>a &amp;lt; b &lt;&quot;&apos;&gt;</c:D></c:Ntry>"
     )
-    matched = shapes.match(b"." + content + b".", 1)
+    matched = shapes.match(f".{content}.", 1)
     assert matched is not None
     shape, texts, end = matched
     assert (shape.names, shape.groups, end) == (
@@ -206,4 +247,4 @@ def test_texts_are_those_that_a_parser_gives() -> None:
         [(0, True), (0, False), (1, False), (3, False)],
         len(content) + 1,
     )
-    assert texts == ["EUR", "1.00", None, "a &lt; b <\"'>"]
+    assert texts == ("EUR", "1.00", None, "a &lt; b <\"'>")
