@@ -11,7 +11,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from ledger_core.money import exponent_of, format_minor
-from reconciliation.formats.camt_fields import text_of
+from reconciliation.formats.camt_fields import add_masked, text_parts
 from reconciliation.formats.camt_lines import COLUMNS, Entry, line_of
 from reconciliation.formats.camt_money import leaf_minor, unsigned_minor
 from reconciliation.formats.camt_parts import Parts, amount_at, each
@@ -67,7 +67,9 @@ class LeafRun:
 
     def let_go(self, entry: Entry, writer: RowWriter, emit: Emit, options: ReadOptions) -> int:
         """Let the lines go, in order, with what only the whole entry tells; gives their number."""
-        text = text_of({}, entry.parts.get("AddtlNtryInf"), options.card_tokens, named=True)
+        said: dict[str, Any] = {"counterparty": None, "text": None}
+        add_masked(said, text_parts({}, entry.parts.get("AddtlNtryInf"), named=True), options.card_tokens)
+        text = said["text"]
         late = {name: entry.shared.get(name) for name in ("byte_offset", "byte_length")}
         if self._held:
             writer.flush()

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from reconciliation.formats.camt_parts import Parts, each, texts_at
 from reconciliation.formats.canonical import CardTokens
-from reconciliation.formats.card_numbers import truncated
+from reconciliation.formats.card_numbers import is_harmless, truncated
 from reconciliation.formats.masked_lines import masked_lines
 from reconciliation.formats.values import joined, other_refs_json, reference, refused
 
@@ -25,7 +25,7 @@ _REFERENCES: Final = (
     ("Refs/ChqNb", "check"),
 )
 _IN_TEXT: Final = ("Refs/InstrId", "Refs/TxId", "Refs/ChqNb", "Refs/MndtId")  # without end-to-end id
-_ROLES: Final = {  # paths of the name in the order in which they count, of the account, of the bank
+_ROLES: Final = {  # paths of the name in the order in which they count, of the account and its IBAN, of the bank
     role: (
         tuple(
             f"RltdPties/{party}/{name}"
@@ -33,6 +33,7 @@ _ROLES: Final = {  # paths of the name in the order in which they count, of the 
             for name in ("Nm", "Pty/Nm", "Agt/FinInstnId/Nm")
         ),
         f"RltdPties/{role}Acct",
+        f"RltdPties/{role}Acct/Id/IBAN",
         (f"RltdAgts/{role}Agt/FinInstnId/BICFI", f"RltdAgts/{role}Agt/FinInstnId/BIC"),
     )
     for role in ("Dbtr", "Cdtr")
@@ -65,17 +66,17 @@ def add_references(row: dict[str, Any], detail: Parts, card: Parts, *, undoes: b
 
 
 def add_counterparty(row: dict[str, Any], detail: Parts, role: str, tokens: CardTokens) -> None:
-    """Name, account and bank of the other side, whose role is ``Dbtr`` or ``Cdtr``."""
+    """Name, account and bank of the other side, whose role is ``Dbtr`` or ``Cdtr``. The name is not masked yet."""
     get = detail.get
-    names, account, banks = _ROLES[role]
+    names, account, iban, banks = _ROLES[role]
     if "RltdPties" in detail:
         for path in names:
             name = get(path)
             if name:
-                row["counterparty"] = tokens.masked(name)
+                row["counterparty"] = name
                 break
         if account in detail:
-            row["counterparty_account"] = account_in(detail, account, tokens)
+            row["counterparty_account"] = get(iban) or account_in(detail, account, tokens)
     if "RltdAgts" in detail:
         row["counterparty_bic"] = get(banks[0]) or get(banks[1])
 
@@ -89,7 +90,7 @@ def account_in(parts: Parts, path: str, tokens: CardTokens) -> str | None:
     return tokens.masked(other) if other else None
 
 
-def text_of(detail: Parts, additional: str | None, tokens: CardTokens, *, named: bool) -> str | None:
+def text_parts(detail: Parts, additional: str | None, *, named: bool) -> list[str]:
     """Remittance line by line, creditor references, the bank's words; without end-to-end id the other references."""
     parts = texts_at(detail, "RmtInf/Ustrd")
     if "RmtInf/Strd" in detail:
@@ -98,16 +99,31 @@ def text_of(detail: Parts, additional: str | None, tokens: CardTokens, *, named:
         parts += _creditor_references(detail)
     if "RtrInf" in detail:
         parts += texts_at(detail, "RtrInf/AddtlInf")
-    others = [detail.get("AddtlTxInf")]
+    said = detail.get("AddtlTxInf")
+    if said and said not in parts:
+        parts.append(said)
     if not named and "Refs" in detail:
-        others += [reference(detail.get(path)) for path in _IN_TEXT]
-    others.append(additional)
-    for other in others:
-        if other and other not in parts:
-            parts.append(other)
-    if not parts:
-        return None
-    return masked_lines(parts, tokens.masked)[:_TEXT_LENGTH_MAX]
+        for path in _IN_TEXT:
+            other = reference(detail.get(path))
+            if other and other not in parts:
+                parts.append(other)
+    if additional and additional not in parts:
+        parts.append(additional)
+    return parts
+
+
+def add_masked(row: dict[str, Any], parts: list[str], tokens: CardTokens) -> None:
+    """The text of a line in its parts and the name of its other side, without card numbers."""
+    name = row["counterparty"]
+    if parts:
+        shown = "\n".join(parts)
+        # one look at all of it, with breaks and without, proves nearly every line to have nothing to hide
+        if is_harmless(f"{name}|{shown}|{''.join(parts)}") and (shown.isascii() or _are_stripped(parts)):
+            row["text"] = shown[:_TEXT_LENGTH_MAX]
+            return
+        row["text"] = masked_lines(parts, tokens.masked)[:_TEXT_LENGTH_MAX]
+    if name:
+        row["counterparty"] = tokens.masked(name)
 
 
 def reason_of(detail: Parts) -> str | None:
@@ -167,3 +183,8 @@ def _add_card_references(others: dict[str, str | None], card: Parts) -> None:
     others["terminal_id"] = reference(card.get("CardTx/POI/Id/Id"))
     others["trace"] = reference(card.get("CardTx/Tx/Indv/TxId/TxRef") or card.get("CardTx/Tx/TxId/TxRef"))
     others["stan"] = reference(card.get("CardTx/Tx/Indv/SeqNb") or card.get("CardTx/Tx/SeqNb"))
+
+
+def _are_stripped(parts: list[str]) -> bool:
+    """Whether no part begins or ends with a blank of any kind; those of XML are gone already."""
+    return list(map(str.strip, parts)) == parts

@@ -13,9 +13,10 @@ from reconciliation.formats.bank_transaction_code import kind_of
 from reconciliation.formats.camt_fields import (
     add_card,
     add_counterparty,
+    add_masked,
     add_references,
     reason_of,
-    text_of,
+    text_parts,
 )
 from reconciliation.formats.camt_money import add_charges, add_exchange, sign_of, unsigned_minor
 from reconciliation.formats.camt_parts import Parts, amount_at
@@ -44,6 +45,7 @@ class Coded:
     booking_date: date | None
     reversal: bool  # marked as one: debtor and creditor are those of the original
     codes: tuple[str | None, str | None]
+    row: dict[str, Any]  # a line with all of this
 
 
 CODED_PATHS: Final = frozenset(
@@ -89,15 +91,14 @@ def coded_of(parts: Parts) -> Coded:
         raise refused("structure", "Sts", "BOOK, PDNG, INFO or FUTR", shown(stated))
     valued = get("ValDt/Dt") or get("ValDt/DtTm")
     booked = get("BookgDt/Dt") or get("BookgDt/DtTm")
-    return Coded(
-        sign=sign,
-        status=status,
-        without_status=without_status,
-        value_date=local_date(valued, "ValDt") if valued else None,
-        reversal="RvslInd" in parts and _flag(parts["RvslInd"]),
-        booking_date=local_date(booked, "BookgDt") if booked else None,
-        codes=_codes(parts) if "BkTxCd" in parts else _NO_CODES,
-    )
+    value_date = local_date(valued, "ValDt") if valued else None
+    reversal = "RvslInd" in parts and _flag(parts["RvslInd"])
+    booking_date = local_date(booked, "BookgDt") if booked else None
+    row = BLANK_ROW | {"status": status, "reversal": reversal}
+    for name, day in (("value_date", value_date), ("booking_date", booking_date)):
+        row[name] = None if day is None else day.toordinal() - _EPOCH_DAY
+    codes = _codes(parts) if "BkTxCd" in parts else _NO_CODES
+    return Coded(sign, status, without_status, value_date, booking_date, reversal, codes, row)
 
 
 def entry_of(
@@ -117,20 +118,15 @@ def entry_of(
     total_minor = coded.sign * unsigned_minor(amount, "Amt")
     if coded.without_status:
         notes.add("entries without status, read as booked", place)
-    value_date = coded.value_date
     booking_date = coded.booking_date
+    row = coded.row.copy()
     if booking_date is None:
-        booking_date = _day_without_booking(day(coded.status == "booked"), value_date, notes, place)
-    shared = BLANK_ROW.copy()
-    shared["statement_no"] = statement_no
-    shared["record_no"] = record_no
-    shared["status"] = coded.status
-    shared["booking_date"] = booking_date.toordinal() - _EPOCH_DAY
-    shared["asset"] = asset = amount[1] or ""
-    if value_date is not None:
-        shared["value_date"] = value_date.toordinal() - _EPOCH_DAY
-    shared["reversal"] = coded.reversal
-    return Entry(parts, coded, shared, booking_date, total_minor, asset, reference(parts.get("AcctSvcrRef")))
+        booking_date = _day_without_booking(day(coded.status == "booked"), coded.value_date, notes, place)
+        row["booking_date"] = booking_date.toordinal() - _EPOCH_DAY
+    row["statement_no"] = statement_no
+    row["record_no"] = record_no
+    row["asset"] = asset = amount[1] or ""
+    return Entry(parts, coded, row, booking_date, total_minor, asset, reference(parts.get("AcctSvcrRef")))
 
 
 def line_of(
@@ -140,7 +136,7 @@ def line_of(
     tokens = options.card_tokens
     whole = entry.parts
     coded = entry.coded
-    row = entry.shared.copy()
+    row = entry.shared if alone else entry.shared.copy()  # one line needs no copy
     row["amount_minor"] = line_minor
     raises = line_minor > 0 or (line_minor == 0 and coded.sign > 0)
     codes = coded.codes
@@ -151,7 +147,7 @@ def line_of(
         card = source = charged = whole
         if "CardTx" in whole:
             add_references(row, {}, whole, undoes=False)
-        row["text"] = text_of({}, additional, tokens, named=True)
+        said = text_parts({}, additional, named=True)
     else:
         card = detail if "CardTx" in detail else whole
         source = detail if "AmtDtls" in detail or not alone else whole
@@ -167,7 +163,8 @@ def line_of(
         add_counterparty(row, detail, "Dbtr" if raises != undoes else "Cdtr", tokens)
         if "RltdDts" in detail:
             _add_dates(row, detail)
-        row["text"] = text_of(detail, additional, tokens, named=row["ref_end_to_end"] is not None)
+        said = text_parts(detail, additional, named=row["ref_end_to_end"] is not None)
+    add_masked(row, said, tokens)
     if "AmtDtls" in source:
         add_exchange(row, source, line_minor, entry.asset, raises=raises)
     if "Chrgs" in charged:

@@ -12,7 +12,7 @@ from typing import Final
 from reconciliation.errors import RefusedFile
 from reconciliation.formats.camt_details import DETAILS_HELD, Details, LeafRun, batch_ref_of, write_entry
 from reconciliation.formats.camt_header import Balances, Header, Page, header_of, page_of
-from reconciliation.formats.camt_lines import COLUMNS, Coded, Entry, coded_of, entry_of
+from reconciliation.formats.camt_lines import COLUMNS, coded_of, entry_of
 from reconciliation.formats.camt_parts import Parts, each, name_of, parts_of, texts_at
 from reconciliation.formats.camt_shapes import CODED_MAX, EntryPlan
 from reconciliation.formats.camt_statement import OpenStatement
@@ -28,6 +28,7 @@ _VERSIONS_KNOWN: Final = frozenset(f"001.{number:02}" for number in range(2, 15)
 _TEST_MARK: Final = re.compile(r"SPS/[^/]*/TEST", re.ASCII)  # Swiss payment standards, group header
 _DETAIL: Final = frozenset({"TxDtls"})
 _OWN_EVENTS: Final = frozenset({"Ntry", "Bal"})
+_NO_DETAILS: Final = Details()
 _WHICH: Final = "Check which message this is, and register the file under its own format."
 
 
@@ -150,34 +151,39 @@ class CamtReader:
         self.place = f"statement {opened.number + 1}, entry {self._entry_no}"
         parts = parts_of(element, self._limit)
         located = self.elements.location(element) if self.elements is not None else (None, None)
-        self._add_entry(parts, None, opened, located)
+        details = self._details
+        if details.groups:
+            self._details, self._group = Details(), None
+        self._add_entry(parts, None, details, opened, located)
         release(element)
         if self._page is not None:
             forget_before(element, self._page)
+        self.place = ""
 
     def run(self, run: ElementRun) -> None:
         """Add the lines of entries that stand one after the other and were read by their shapes."""
-        opened: OpenStatement | None = None
-        for shape, texts, offset, length in run.found:
-            self._entry_no += 1
-            if opened is None:
-                opened = self._page_of(run.stand_in)
+        self._entry_no += 1
+        opened = self._page_of(run.stand_in)
+        if self._details.groups:
+            raise refused("structure", "Ntry", "an entry beside another", "one inside another")
+        named = f"statement {opened.number + 1}, entry "
+        for number, (shape, texts, offset, length) in enumerate(run.found, start=self._entry_no):
+            self._entry_no = number
+            self.place = f"{named}{number}"
             plan: EntryPlan = shape.plan
-            parts, details = plan.parts(texts)
-            if details:
-                if self._details.groups:
-                    raise refused("structure", "Ntry", "an entry beside another", "one inside another")
-                self._details.held, self._details.groups = details, [*plan.groups]
-            self.place = f"statement {opened.number + 1}, entry {self._entry_no}"
-            self._add_entry(parts, (plan, plan.codes_in(texts)), opened, (offset, length))
+            parts, held = plan.parts(texts)
+            details = Details(held, plan.groups) if held else _NO_DETAILS
+            self._add_entry(parts, (plan, plan.codes_in(texts)), details, opened, (offset, length))
         release(run.stand_in)
         if self._page is not None:
             forget_before(run.stand_in, self._page)
+        self.place = ""
 
     def _add_entry(
         self,
         parts: Parts,
         shaped: tuple[EntryPlan, object] | None,
+        details: Details,
         opened: OpenStatement,
         located: tuple[int | None, int | None],
     ) -> None:
@@ -185,19 +191,24 @@ class CamtReader:
         if named:
             self.place = f"{self.place} ({named[:40]})"
         place = self.place
-        coded = None
-        if shaped is not None:
+        if shaped is None:
+            coded = coded_of(parts)
+        else:
             plan, key = shaped
-            coded = plan.coded.get(key)
-            if coded is None:
-                coded = coded_of(parts)
-                if len(plan.coded) < CODED_MAX:
-                    plan.coded[key] = coded
-        entry = self._entry_of(parts, coded, opened, self._entry_no, self._notes)
+            known = plan.coded.get(key)
+            coded = known or coded_of(parts)
+            if known is None and len(plan.coded) < CODED_MAX:
+                plan.coded[key] = coded
+        entry = entry_of(
+            parts,
+            coded,
+            statement_no=opened.number,
+            record_no=self._entry_no,
+            day=self._page_day,
+            notes=self._notes,
+            place=place,
+        )
         entry.shared["byte_offset"], entry.shared["byte_length"] = located
-        details = self._details
-        if details.groups:
-            self._details, self._group = Details(), None
         written = write_entry(
             entry,
             details,
@@ -210,7 +221,6 @@ class CamtReader:
         self._totals.add(entry, written.line_count, place, by_details=written.by_details)
         if written.flags:
             opened.flags += map(self._options.card_tokens.masked, written.flags)
-        self.place = ""
 
     def page(self, element: Element) -> None:
         """End of a statement or of one page of it: prove it."""
@@ -310,7 +320,15 @@ class CamtReader:
             raise refused("structure", "TxDtls", "details below an entry", "them elsewhere")
         opened = self._page_of(element)
         parts = parts_of(element, self._limit)
-        entry = self._entry_of(parts, None, opened, self._entry_no + 1, Notes())
+        entry = entry_of(
+            parts,
+            coded_of(parts),
+            statement_no=opened.number,
+            record_no=self._entry_no + 1,
+            day=self._page_day,
+            notes=Notes(),
+            place=self.place,
+        )
         details = self._details
         run = details.run = LeafRun(entry, self._options)
         groups = [path for path in each(parts, "NtryDtls") if f"{path}/TxDtls" in parts]
@@ -321,19 +339,6 @@ class CamtReader:
             run.add(held, number, refs[number])
         details.groups[-1] += 1
         return run
-
-    def _entry_of(
-        self, parts: Parts, coded: Coded | None, opened: OpenStatement, number: int, notes: Notes
-    ) -> Entry:
-        return entry_of(
-            parts,
-            coded or coded_of(parts),
-            statement_no=opened.number,
-            record_no=number,
-            day=self._page_day,
-            notes=notes,
-            place=self.place,
-        )
 
     def _page_day(self, booked: bool) -> date | None:
         """The day of the page in hand, for entries that state none; for booked ones only if it covers but one."""

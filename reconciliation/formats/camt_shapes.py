@@ -29,7 +29,7 @@ class EntryPlan:
 
     blank: Parts  # of the entry without its details
     details: tuple[Parts, ...]  # the blank parts of each
-    groups: tuple[int, ...]  # number of details of each group that has any
+    groups: list[int]  # number of details of each group that has any
     segments: tuple[_Segment, ...]
     codes_in: Callable[[Texts], object]  # the texts that decide over ``coded``
     coded: dict[object, Coded]  # as read before
@@ -77,7 +77,7 @@ def plan_of(shape: Shape) -> EntryPlan | None:
     return EntryPlan(
         blank=whole.blank,
         details=tuple(one.blank for one in below),
-        groups=tuple(groups.values()),
+        groups=list(groups.values()),
         segments=_segments(shape, owners, paths),
         codes_in=itemgetter(*coded) if coded else _nothing,
         coded={},
