@@ -61,7 +61,7 @@ def read_message(
             shaped=None if sights is None else _shaped(options, sights),
         )
         reader.elements = elements
-        for element in elements:
+        for element in elements.with_runs():
             if isinstance(element, ElementRun):
                 reader.run(element)
             else:

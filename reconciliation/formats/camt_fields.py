@@ -45,13 +45,13 @@ _CARD_HIDDEN: Final = re.compile(r"([0-9]{6})[0-9]{0,2}[*xX.]{2,9}([0-9]{4})", r
 def add_references(row: dict[str, Any], detail: Parts, card: Parts, *, undoes: bool) -> str | None:
     """References of a detail; gives the servicer's own. ``card`` is the level that states the card transaction."""
     get = detail.get
-    end_to_end = reference(get("Refs/EndToEndId"))
-    if end_to_end:
-        row["ref_end_to_end"] = end_to_end
-    uetr = reference(get("Refs/UETR"))
-    if uetr:
+    row["ref_end_to_end"] = end_to_end = reference(get("Refs/EndToEndId"))
+    if "Refs/UETR" in detail and (uetr := reference(detail["Refs/UETR"])):
         row["ref_uetr"] = uetr.lower()
-    others = {key: reference(detail[path]) for path, key in _REFERENCES if path in detail}
+    others: dict[str, str | None] = {}
+    for path, key in _REFERENCES:
+        if path in detail:
+            others[key] = reference(detail[path])
     if "RmtInf/Strd" in detail:
         _add_remittance_references(row, others, detail)
     if "mandate" in others:
@@ -62,7 +62,7 @@ def add_references(row: dict[str, Any], detail: Parts, card: Parts, *, undoes: b
         _add_card_references(others, card)
     if others:
         row["other_refs"] = other_refs_json(**others)
-    return reference(get("Refs/AcctSvcrRef"))
+    return reference(detail["Refs/AcctSvcrRef"]) if "Refs/AcctSvcrRef" in detail else None
 
 
 def add_counterparty(row: dict[str, Any], detail: Parts, role: str, tokens: CardTokens) -> None:
@@ -116,10 +116,11 @@ def add_masked(row: dict[str, Any], parts: list[str], tokens: CardTokens) -> Non
     """The text of a line in its parts and the name of its other side, without card numbers."""
     name = row["counterparty"]
     if parts:
-        shown = "\n".join(parts)
-        # one look at all of it, with breaks and without, proves nearly every line to have nothing to hide
-        if is_harmless(f"{name}|{shown}|{''.join(parts)}") and (shown.isascii() or _are_stripped(parts)):
-            row["text"] = shown[:_TEXT_LENGTH_MAX]
+        # One look at all of it without its breaks, which only part what might be hidden, and beside a mark, which makes
+        # it more than digits: that proves nearly every line to have nothing to hide.
+        glued = parts[0] if len(parts) == 1 else "".join(parts)
+        if is_harmless(f"{name}|{glued}") and (glued.isascii() or _are_stripped(parts)):
+            row["text"] = "\n".join(parts)[:_TEXT_LENGTH_MAX]
             return
         row["text"] = masked_lines(parts, tokens.masked)[:_TEXT_LENGTH_MAX]
     if name:

@@ -149,8 +149,9 @@ def each(parts: Parts, path: str) -> Iterator[str]:
 
 def texts_at(parts: Parts, path: str) -> list[str]:
     """Texts of an element that may stand several times, in order, the empty ones left out."""
-    if path not in parts:
-        return []
+    if f"{path}#2" not in parts:
+        text = parts.get(path)
+        return [text] if text else []
     return [text for one in each(parts, path) if (text := parts[one])]
 
 

@@ -12,9 +12,9 @@ from typing import Final
 from reconciliation.errors import RefusedFile
 from reconciliation.formats.camt_details import DETAILS_HELD, Details, LeafRun, batch_ref_of, write_entry
 from reconciliation.formats.camt_header import Balances, Header, Page, header_of, page_of
-from reconciliation.formats.camt_lines import COLUMNS, coded_of, entry_of
+from reconciliation.formats.camt_lines import COLUMNS, Coded, coded_of, entry_of
 from reconciliation.formats.camt_parts import Parts, each, name_of, parts_of, texts_at
-from reconciliation.formats.camt_shapes import CODED_MAX, EntryPlan
+from reconciliation.formats.camt_shapes import EntryPlan
 from reconciliation.formats.camt_statement import OpenStatement
 from reconciliation.formats.camt_totals import Totals
 from reconciliation.formats.camt_values import local_date
@@ -154,7 +154,8 @@ class CamtReader:
         details = self._details
         if details.groups:
             self._details, self._group = Details(), None
-        self._add_entry(parts, None, details, opened, located)
+        self._name_place(parts)
+        self._add_entry(parts, coded_of(parts), details, opened, located)
         release(element)
         if self._page is not None:
             forget_before(element, self._page)
@@ -171,34 +172,32 @@ class CamtReader:
             self._entry_no = number
             self.place = f"{named}{number}"
             plan: EntryPlan = shape.plan
-            parts, held = plan.parts(texts)
+            parts, coded, held = plan.parts(texts)
+            self._name_place(parts)
+            if coded is None:
+                coded = coded_of(parts)
+                plan.remember(texts, coded)
             details = Details(held, plan.groups) if held else _NO_DETAILS
-            self._add_entry(parts, (plan, plan.codes_in(texts)), details, opened, (offset, length))
+            self._add_entry(parts, coded, details, opened, (offset, length))
         release(run.stand_in)
         if self._page is not None:
             forget_before(run.stand_in, self._page)
         self.place = ""
 
+    def _name_place(self, parts: Parts) -> None:
+        named = parts.get("AcctSvcrRef") or parts.get("NtryRef")
+        if named:
+            self.place = f"{self.place} ({named[:40]})"
+
     def _add_entry(
         self,
         parts: Parts,
-        shaped: tuple[EntryPlan, object] | None,
+        coded: Coded,
         details: Details,
         opened: OpenStatement,
         located: tuple[int | None, int | None],
     ) -> None:
-        named = parts.get("AcctSvcrRef") or parts.get("NtryRef")
-        if named:
-            self.place = f"{self.place} ({named[:40]})"
         place = self.place
-        if shaped is None:
-            coded = coded_of(parts)
-        else:
-            plan, key = shaped
-            known = plan.coded.get(key)
-            coded = known or coded_of(parts)
-            if known is None and len(plan.coded) < CODED_MAX:
-                plan.coded[key] = coded
         entry = entry_of(
             parts,
             coded,

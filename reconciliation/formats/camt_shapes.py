@@ -13,14 +13,12 @@ from reconciliation.formats.camt_lines import CODED_PATHS, Coded
 from reconciliation.formats.camt_parts import Parts, PartsShape
 from reconciliation.formats.xml_shapes import Shape, Texts
 
-CODED_MAX: Final = 4_096
-"""Readings that are remembered of one shape."""
+_CODED_MAX: Final = 500  # readings that are remembered of one shape
+_ENTRY: Final = -1  # owners of texts are the details, by number, the entry, and what decides over ``coded``
+_DECIDES: Final = -2
 
-_ENTRY: Final = -1
 
-
-_Segment = tuple[int, tuple[str, ...], slice]
-"""Neighbouring texts that belong to one detail, or to the entry outside of its details: owner, paths, texts."""
+_Chosen = Callable[[Texts], Texts]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,19 +26,36 @@ class EntryPlan:
     """Where each text of a shape belongs."""
 
     blank: Parts  # of the entry without its details
-    details: tuple[Parts, ...]  # the blank parts of each
+    paths: tuple[str, ...]
+    chosen: _Chosen  # its texts, by these paths, but for those that decide over ``coded``
+    coded_paths: tuple[str, ...]
+    details: tuple[tuple[Parts, tuple[str, ...], _Chosen], ...]  # the same of each detail
     groups: list[int]  # number of details of each group that has any
-    segments: tuple[_Segment, ...]
-    codes_in: Callable[[Texts], object]  # the texts that decide over ``coded``
-    coded: dict[object, Coded]  # as read before
+    codes_in: Callable[[Texts], Texts]
+    coded: dict[Texts, Coded]  # as read before
 
-    def parts(self, texts: Texts) -> tuple[Parts, list[Parts]]:
-        """Parts of an entry and of its details."""
+    def parts(self, texts: Texts) -> tuple[Parts, Coded | None, list[Parts]]:
+        """Parts of an entry, what its codes and dates say if it was read before, and parts of its details.
+
+        What was read before is not read again: then the entry's parts are without the texts it was read from.
+        """
         entry = self.blank.copy()
-        details = [blank.copy() for blank in self.details]
-        for owner, paths, place in self.segments:
-            (entry if owner == _ENTRY else details[owner]).update(zip(paths, texts[place], strict=True))
-        return entry, details
+        entry.update(zip(self.paths, self.chosen(texts), strict=True))
+        codes = self.codes_in(texts)
+        coded = self.coded.get(codes)
+        if coded is None:
+            entry.update(zip(self.coded_paths, codes, strict=True))
+        details = []
+        for blank, paths, chosen in self.details:
+            detail = blank.copy()
+            detail.update(zip(paths, chosen(texts), strict=True))
+            details.append(detail)
+        return entry, coded, details
+
+    def remember(self, texts: Texts, coded: Coded) -> None:
+        """Keep what the codes and dates of an entry say."""
+        if len(self.coded) < _CODED_MAX:
+            self.coded[self.codes_in(texts)] = coded
 
 
 def plan_of(shape: Shape) -> EntryPlan | None:
@@ -69,23 +84,32 @@ def plan_of(shape: Shape) -> EntryPlan | None:
     paths: dict[int, str] = dict(zip(kept, whole.paths, strict=True))
     for (_, first, end), one in zip(spans, below, strict=True):
         paths.update(zip(range(first + 1, end), one.paths, strict=True))
-    coded = [
-        place
-        for place, (element, currency) in enumerate(shape.groups)
-        if owners[element] == _ENTRY and not currency and paths[element] in CODED_PATHS
-    ]
+    written = [paths[element] + ("@" if currency else "") for element, currency in shape.groups]
+    places: list[list[int]] = [[] for _ in range(len(spans) + 2)]  # by owner
+    for place, (element, _) in enumerate(shape.groups):
+        owner = owners[element]
+        decides = owner == _ENTRY and written[place] in CODED_PATHS
+        places[_DECIDES if decides else owner].append(place)
+    *chosen, codes, outside = [_texts_of(written, some) for some in places]
     return EntryPlan(
         blank=whole.blank,
-        details=tuple(one.blank for one in below),
-        groups=list(groups.values()),
-        segments=_segments(shape, owners, paths),
-        codes_in=itemgetter(*coded) if coded else _nothing,
+        paths=outside[0],
+        chosen=outside[1],
+        coded_paths=codes[0],
+        codes_in=codes[1],
         coded={},
+        details=tuple((one.blank, *texts) for one, texts in zip(below, chosen, strict=True)),
+        groups=list(groups.values()),
     )
 
 
-def _nothing(texts: Texts) -> None:
-    """No text decides anything."""
+def _texts_of(paths: list[str], places: list[int]) -> tuple[tuple[str, ...], _Chosen]:
+    """Paths of some texts, and what chooses these texts of all."""
+    names = tuple(paths[place] for place in places)
+    first = places[0] if places else 0
+    if places == list(range(first, first + len(places))):
+        return names, itemgetter(slice(first, first + len(places)))
+    return names, itemgetter(*places)
 
 
 def _details_of(shape: Shape) -> list[tuple[int, int, int]] | None:
@@ -114,15 +138,3 @@ def _details_of(shape: Shape) -> list[tuple[int, int, int]] | None:
                 return None
             spans.append((group, at, ends[at]))
     return spans
-
-
-def _segments(shape: Shape, owners: list[int], paths: dict[int, str]) -> tuple[_Segment, ...]:
-    segments: list[_Segment] = []
-    for place, (element, currency) in enumerate(shape.groups):
-        path = paths[element] + ("@" if currency else "")
-        if segments and segments[-1][0] == owners[element]:
-            owner, before, texts = segments.pop()
-            segments.append((owner, (*before, path), slice(texts.start, place + 1)))
-        else:
-            segments.append((owners[element], (path,), slice(place, place + 1)))
-    return tuple(segments)

@@ -97,7 +97,10 @@ class Runs:
             if not found:
                 began, began_byte = start, byte
             shape, texts, ended = matched
-            ended_byte = raw.find(end_bytes, byte) + len(end_bytes)
+            if text[start:ended].isascii():
+                ended_byte = byte + ended - start
+            else:
+                ended_byte = raw.find(end_bytes, byte) + len(end_bytes)
             found.append((shape, texts, offset + byte, ended_byte - byte))
             position, byte = ended, ended_byte
         if found:

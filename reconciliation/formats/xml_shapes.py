@@ -8,7 +8,7 @@ nothing and is left to the parser. Every expression is linear: a run of text is 
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any, Final
@@ -33,7 +33,7 @@ _BLANK: Final = " \t\r\n"
 _GAP: Final = r"[ \t\r\n]*+"
 _ENTITY: Final = re.compile(r"&(?!(?:amp|lt|gt|quot|apos);)")
 _ENTITIES: Final = (("&lt;", "<"), ("&gt;", ">"), ("&quot;", '"'), ("&apos;", "'"), ("&amp;", "&"))
-Texts = Sequence[str | None]
+Texts = tuple[str | None, ...]
 
 
 @dataclass(slots=True)
@@ -116,7 +116,7 @@ class ElementShapes:
             self._last, self._before = known or self._last, self._last
         if found is None or known is None:
             return None
-        texts: tuple[str | None, ...] = found.groups()
+        texts: Texts = found.groups()
         end = found.end()
         if end - start > self._shaped.text_max or text.find("&", start, end) >= 0:
             plain = _plain(found.groups(), self._shaped.text_max)

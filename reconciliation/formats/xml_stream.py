@@ -110,7 +110,15 @@ class ElementStream:
             self._runs = Runs(shapes, prolog=root, ascii_only="ascii" in encoding.lower())
         self._quiet_bytes = 0
 
-    def __iter__(self) -> Iterator[Element | ElementRun]:
+    def __iter__(self) -> Iterator[Element]:
+        """Elements one by one; a stream that was told of shapes is read ``with_runs``."""
+        for one in self.with_runs():
+            if isinstance(one, ElementRun):
+                raise TypeError("a run of elements: read this stream by with_runs")
+            yield one
+
+    def with_runs(self) -> Iterator[Element | ElementRun]:
+        """Elements, and runs of the located ones."""
         bytes_read = 0
         chunk = self._head
         while chunk:
