@@ -1,10 +1,11 @@
 """Reads American Express' older settlement files of the United States and Canada: EPTRN (with transactions) and EPRAW.
 
 No public guide exists. What is read rests on open descriptions (Finance-AMEX-Transaction); TO CONFIRM with the member's
-own guide: all positions (``amex_eptrn_positions.csv``; the source's table ``positions`` corrects them) and the sign of
-other fees, which is taken so that the payment adds up. Amounts carry their sign in the last digit. One ``Statement``
-for each payment, proved by its submissions, disputes, fees and payout; trailers count the records. The pan-European EPA
-and dispute notifications (CBNOT) are refused. Setting: ``asset`` (the files name no currency; USD, or CAD).
+own guide: all positions (``amex_parts/eptrn_positions.csv``; the source's table ``positions`` corrects them) and the
+sign of other fees, which is taken so that the payment adds up. Amounts carry their sign in the last digit. One
+``Statement`` for each payment, proved by its submissions, disputes, fees and payout; trailers count the records. The
+pan-European EPA and dispute notifications (CBNOT) are refused. Setting: ``asset`` (the files name no currency; USD, or
+CAD).
 
 >>> from io import BytesIO
 >>> from reconciliation.formats.canonical import read_whole
@@ -26,7 +27,7 @@ from typing import Any, BinaryIO, Final
 from ledger_core.errors import UnknownAssetError
 from ledger_core.money import exponent_of
 from reconciliation.errors import RefusedFile, SourcesError
-from reconciliation.formats.amex_payment import (
+from reconciliation.formats.amex_parts.payment import (
     Payment,
     PaymentLines,
     Sums,
@@ -37,9 +38,9 @@ from reconciliation.formats.amex_payment import (
     told_fees,
     told_statement,
 )
-from reconciliation.formats.amex_records import DAMAGED, Form, Layout, record_lines
-from reconciliation.formats.amex_submission import OpenSubmission, Submission
-from reconciliation.formats.amex_values import card_of, overpunched_minor, year_day
+from reconciliation.formats.amex_parts.records import DAMAGED, Form, Layout, record_lines
+from reconciliation.formats.amex_parts.submission import OpenSubmission, Submission
+from reconciliation.formats.amex_parts.values import card_of, overpunched_minor, year_day
 from reconciliation.formats.canonical import Emit, ParsedDelivery, ReadOptions
 from reconciliation.formats.card_numbers import masked_text
 from reconciliation.formats.notes import Notes
@@ -47,7 +48,7 @@ from reconciliation.formats.values import other_refs_json, reference, refused, s
 
 NAME: Final = "amex.eptrn"
 
-_POSITIONS: Final = "amex_eptrn_positions.csv"
+_POSITIONS: Final = "amex_parts/eptrn_positions.csv"
 _PAYMENTS_MAX: Final = 100_000
 _HELD_MAX: Final = 5_000  # other fees of one payment
 _KEY: Final = ("payee", "payment_year", "payment_number")

@@ -2,9 +2,9 @@
 
 No public guide exists. What is read rests on open descriptions that agree (Finance-AMEX-Transaction; a processor's
 record structures), at every level of detail: payments, submissions, transactions. TO CONFIRM with the member's own
-guide: all positions (``amex_grrcn_positions.csv``; the source's table ``positions`` corrects them), above all those of
-version 3, the layout of TXNPRICING, and the sign of FEEREVENUE. One ``Statement`` for each payment (SUMMARY), proved
-by its parts and its payout. Law: read whole or refused whole; the trailer counts the records. Settings: none.
+guide: all positions (``amex_parts/grrcn_positions.csv``; the source's table ``positions`` corrects them), above all
+those of version 3, the layout of TXNPRICING, and the sign of FEEREVENUE. One ``Statement`` for each payment (SUMMARY),
+proved by its parts and its payout. Law: read whole or refused whole; the trailer counts the records. Settings: none.
 
 >>> from io import BytesIO
 >>> from reconciliation.formats.canonical import read_whole
@@ -22,11 +22,11 @@ by its parts and its payout. Law: read whole or refused whole; the trailer count
 from typing import BinaryIO, Final
 
 from reconciliation.errors import RefusedFile, SourcesError
-from reconciliation.formats.amex_grrcn_fields import FIELDS, POSITIONS
-from reconciliation.formats.amex_grrcn_payments import Payments
-from reconciliation.formats.amex_grrcn_submissions import Submissions
-from reconciliation.formats.amex_payment import PaymentLines, Where, check_count, told_statement
-from reconciliation.formats.amex_records import DAMAGED, Form, Layout, Pick, cells_of, record_lines
+from reconciliation.formats.amex_parts.grrcn_fields import FIELDS, POSITIONS
+from reconciliation.formats.amex_parts.grrcn_payments import Payments
+from reconciliation.formats.amex_parts.grrcn_submissions import Submissions
+from reconciliation.formats.amex_parts.payment import PaymentLines, Where, check_count, told_statement
+from reconciliation.formats.amex_parts.records import DAMAGED, Form, Layout, Pick, cells_of, record_lines
 from reconciliation.formats.canonical import Emit, ParsedDelivery, ReadOptions
 from reconciliation.formats.card_numbers import masked_text
 from reconciliation.formats.notes import Notes

@@ -31,10 +31,10 @@ from difflib import get_close_matches
 from typing import BinaryIO, Final
 
 from reconciliation.errors import RefusedFile, SourcesError
-from reconciliation.formats.bai2_controls import Account, Level, check_count, check_total
-from reconciliation.formats.bai2_lines import LINE_COLUMNS, MovementReader, written_day
-from reconciliation.formats.bai2_records import Record, logical_records, plain_fields, summaries
-from reconciliation.formats.bai2_types import BANK_DEFINED, TypeCodes
+from reconciliation.formats.bai2_parts.controls import Account, Level, check_count, check_total
+from reconciliation.formats.bai2_parts.lines import LINE_COLUMNS, MovementReader, written_day
+from reconciliation.formats.bai2_parts.records import Record, logical_records, plain_fields, summaries
+from reconciliation.formats.bai2_parts.types import BANK_DEFINED, TypeCodes
 from reconciliation.formats.canonical import Emit, ParsedDelivery, ReadOptions, RowWriter, Statement
 from reconciliation.formats.notes import Notes
 from reconciliation.formats.values import asset_of, refused, shown

@@ -28,8 +28,13 @@ from typing import Any, BinaryIO, Final
 
 from reconciliation.errors import RefusedFile
 from reconciliation.formats.canonical import Emit, LineWriter, ParsedDelivery, ReadOptions, Statement
-from reconciliation.formats.coda_movement import Group, Movement
-from reconciliation.formats.coda_statement import ACCOUNT_STRUCTURES, OpenStatement, account_of, signed_minor
+from reconciliation.formats.coda_parts.movement import Group, Movement
+from reconciliation.formats.coda_parts.statement import (
+    ACCOUNT_STRUCTURES,
+    OpenStatement,
+    account_of,
+    signed_minor,
+)
 from reconciliation.formats.fixed_width import (
     Notes,
     StatementChain,

@@ -24,9 +24,9 @@ from typing import BinaryIO, Final, cast
 
 from reconciliation.formats.canonical import Emit, ParsedDelivery, ReadOptions
 from reconciliation.formats.delimited_rows import DelimitedRows
-from reconciliation.formats.mapped_cells import NOT_THIS_LAYOUT, Cells
-from reconciliation.formats.mapped_rows import RowTable, TableRow
-from reconciliation.formats.mapped_table import read_table, rules_of
+from reconciliation.formats.mapped_parts.cells import NOT_THIS_LAYOUT, Cells
+from reconciliation.formats.mapped_parts.rows import RowTable, TableRow
+from reconciliation.formats.mapped_parts.table import read_table, rules_of
 from reconciliation.formats.values import refused
 from reconciliation.mapping import MappingRules
 

@@ -25,9 +25,9 @@ import numpy as np
 
 from reconciliation.formats.canonical import LINES_PER_BATCH, Emit, ParsedDelivery, ReadOptions
 from reconciliation.formats.json_records import JsonRecord, NumberText, json_records
-from reconciliation.formats.mapped_cells import NOT_THIS_LAYOUT, Cells
-from reconciliation.formats.mapped_layout import names_used
-from reconciliation.formats.mapped_table import no_cells_around, read_table, rules_of
+from reconciliation.formats.mapped_parts.cells import NOT_THIS_LAYOUT, Cells
+from reconciliation.formats.mapped_parts.layout import names_used
+from reconciliation.formats.mapped_parts.table import no_cells_around, read_table, rules_of
 from reconciliation.formats.values import refused
 from reconciliation.mapping import MappingRules
 

@@ -19,9 +19,9 @@ import pyarrow.parquet
 
 from reconciliation.errors import RefusedFile
 from reconciliation.formats.canonical import LINES_PER_BATCH, Emit, ParsedDelivery, ReadOptions
-from reconciliation.formats.mapped_cells import Cells, Texts
-from reconciliation.formats.mapped_layout import Layout, names_used
-from reconciliation.formats.mapped_table import no_cells_around, read_table, rules_of
+from reconciliation.formats.mapped_parts.cells import Cells, Texts
+from reconciliation.formats.mapped_parts.layout import Layout, names_used
+from reconciliation.formats.mapped_parts.table import no_cells_around, read_table, rules_of
 from reconciliation.formats.values import refused, shown
 from reconciliation.mapping import MappingRules
 

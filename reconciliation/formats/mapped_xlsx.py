@@ -17,12 +17,12 @@ from typing import BinaryIO, Final
 
 from reconciliation.errors import RefusedFile
 from reconciliation.formats.canonical import Emit, ParsedDelivery, ReadOptions
-from reconciliation.formats.mapped_cells import Cells
-from reconciliation.formats.mapped_layout import Layout, names_used
-from reconciliation.formats.mapped_rows import RowTable, TableRow
-from reconciliation.formats.mapped_sheet import FORMULA, Sheet
-from reconciliation.formats.mapped_table import read_table, rules_of
-from reconciliation.formats.mapped_workbook import Workbook
+from reconciliation.formats.mapped_parts.cells import Cells
+from reconciliation.formats.mapped_parts.layout import Layout, names_used
+from reconciliation.formats.mapped_parts.rows import RowTable, TableRow
+from reconciliation.formats.mapped_parts.sheet import FORMULA, Sheet
+from reconciliation.formats.mapped_parts.table import read_table, rules_of
+from reconciliation.formats.mapped_parts.workbook import Workbook
 from reconciliation.formats.values import refused
 from reconciliation.mapping import MappingRules
 

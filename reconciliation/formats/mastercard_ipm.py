@@ -11,10 +11,10 @@ DE 4 and message numbers without gap; positions and summaries (1644/680, 685, 68
 sum up; exponents the file states must be ISO's. A sign that is not in the tables is a refusal, never a guess. Card
 numbers are tokens from the first decode on.
 
-Amounts: the reconciliation amount (DE 5 in DE 50, rate DE 9) where present, else the transaction amount (DE 4 in
-DE 49). The sign follows who sent the message and whom it credits (``mastercard_signs.csv``), then which side we are on
-(``ReadOptions.acquirer_view``), then PDS 0025: R turns it round. PDS 0146 is signed the same way: 29 debits the sender
-of the message (for a presentment we sent: kept back from us), 19 credits it; its settlement indicator is not
+Amounts: the reconciliation amount (DE 5 in DE 50, rate DE 9) where present, else the transaction amount (DE 4 in DE
+49). The sign follows who sent the message and whom it credits (``mastercard_parts/signs.csv``), then which side we are
+on (``ReadOptions.acquirer_view``), then PDS 0025: R turns it round. PDS 0146 is signed the same way: 29 debits the
+sender of the message (for a presentment we sent: kept back from us), 19 credits it; its settlement indicator is not
 interpreted, values other than 01 are noted. A fee collection (1740) is taken as sent to us unless DE 94 is among the
 setting ``institution_ids``. What the scheme rejected (PDS 0005) or does not settle (PDS 0165 B or C) is a line that
 moves nothing.
@@ -24,9 +24,10 @@ opposite sign, so that the source returns to zero. It is left out when that net 
 
 Settings: ``ebcdic`` (cp500 or cp037), ``account`` (name for the statements), ``institution_ids`` (ours, by commas),
 ``event_time_zone`` (DE 12 is local to the merchant and names no zone: its clock time is read in this zone, UTC if left
-out, so rely on its date at most), ``amounts`` (``billing`` for an issuer who reconciles what cardholders are billed:
-DE 6 in DE 51, rate DE 10, fees beside it; else ``reconciliation``). Two-digit years are 20yy, or 19yy when that would
-be over a year after the file. Table ``signs``: rows in the columns of ``mastercard_signs.csv`` that come before those.
+out, so rely on its date at most), ``amounts`` (``billing`` for an issuer who reconciles what cardholders are billed: DE
+6 in DE 51, rate DE 10, fees beside it; else ``reconciliation``). Two-digit years are 20yy, or 19yy when that would be
+over a year after the file. Table ``signs``: rows in the columns of ``mastercard_parts/signs.csv`` that come before
+those.
 
 Not verified against a current manual (members have it): function codes, processing codes and their signs, the parts of
 PDS 0025, 0105, 0146, 0148, 0159, 0165 and 0380 to 0402, and that PDS 0301 sums DE 4 of every message that has one.
@@ -60,11 +61,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from reconciliation.errors import RefusedFile, SourcesError
 from reconciliation.formats.canonical import Emit, ParsedDelivery, ReadOptions
 from reconciliation.formats.card_numbers import placed
-from reconciliation.formats.mastercard_files import Delivery
-from reconciliation.formats.mastercard_framing import open_frames, starts_like_messages
-from reconciliation.formats.mastercard_lines import ELEMENTS_READ, LineReader, Side
-from reconciliation.formats.mastercard_messages import EBCDIC, decoded_messages
-from reconciliation.formats.mastercard_signs import signs_of
+from reconciliation.formats.mastercard_parts.files import Delivery
+from reconciliation.formats.mastercard_parts.framing import open_frames, starts_like_messages
+from reconciliation.formats.mastercard_parts.lines import ELEMENTS_READ, LineReader, Side
+from reconciliation.formats.mastercard_parts.messages import EBCDIC, decoded_messages
+from reconciliation.formats.mastercard_parts.signs import signs_of
 
 NAME: Final = "mastercard.ipm"
 

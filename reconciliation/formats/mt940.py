@@ -1,11 +1,11 @@
 """Reads SWIFT MT940, the customer statement message, as banks send it: wrapped or bare, with the :86: of many banks.
 
 Issued by SWIFT (Standards MT, category 9). Public documents followed: the field descriptions in its User Handbook of
-2006 and 2015 and, for :86:, the banks' own pages (see ``mt_dialects``). One line for each :61:, one statement for each
-:28C: number, its pages joined. Law: opening balance + entries = closing balance, page by page and unbroken. It tells no
-batch apart: MT940 has none. ``native_id`` stays empty, because a bank's reference may come again.
+2006 and 2015 and, for :86:, the banks' own pages (see ``swift_mt_parts.dialects``). One line for each :61:, one
+statement for each :28C: number, its pages joined. Law: opening balance + entries = closing balance, page by page and
+unbroken. It tells no batch apart: MT940 has none. ``native_id`` stays empty, because a bank's reference may come again.
 
-Settings: ``dialect`` and ``encoding``, see ``mt_reader``.
+Settings: ``dialect`` and ``encoding``, see ``swift_mt_parts.reader``.
 
 >>> import io
 >>> from reconciliation.formats.card_numbers import KeyedCardTokens
@@ -19,7 +19,7 @@ Settings: ``dialect`` and ``encoding``, see ``mt_reader``.
 from typing import BinaryIO, Final
 
 from reconciliation.formats.canonical import Emit, ParsedDelivery, ReadOptions
-from reconciliation.formats.mt_reader import read_messages, type_in
+from reconciliation.formats.swift_mt_parts.reader import read_messages, type_in
 
 NAME: Final = "mt940"
 

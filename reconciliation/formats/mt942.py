@@ -5,7 +5,7 @@ Issued by SWIFT (Standards MT, category 9). Public documents followed: the field
 of :90D: and :90C: where these are stated; a report without them must have its end mark. Entries marked EC and ED are
 expected, not booked. There are no balances.
 
-Settings: ``dialect`` and ``encoding``, see ``mt_reader``.
+Settings: ``dialect`` and ``encoding``, see ``swift_mt_parts.reader``.
 
 >>> import io
 >>> from reconciliation.formats.card_numbers import KeyedCardTokens
@@ -19,7 +19,7 @@ Settings: ``dialect`` and ``encoding``, see ``mt_reader``.
 from typing import BinaryIO, Final
 
 from reconciliation.formats.canonical import Emit, ParsedDelivery, ReadOptions
-from reconciliation.formats.mt_reader import read_messages, type_in
+from reconciliation.formats.swift_mt_parts.reader import read_messages, type_in
 
 NAME: Final = "mt942"
 

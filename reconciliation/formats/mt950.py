@@ -4,7 +4,7 @@ Issued by SWIFT (Standards MT, category 9). Public documents followed: the field
 2006 and 2015. One line for each :61:, one statement for each :28C: number, its pages joined. Law: opening balance +
 entries = closing balance, page by page and unbroken. An :86: that a bank sends all the same is read.
 
-Settings: ``dialect`` and ``encoding``, see ``mt_reader``.
+Settings: ``dialect`` and ``encoding``, see ``swift_mt_parts.reader``.
 
 >>> import io
 >>> from reconciliation.formats.card_numbers import KeyedCardTokens
@@ -18,7 +18,7 @@ Settings: ``dialect`` and ``encoding``, see ``mt_reader``.
 from typing import BinaryIO, Final
 
 from reconciliation.formats.canonical import Emit, ParsedDelivery, ReadOptions
-from reconciliation.formats.mt_reader import read_messages, type_in
+from reconciliation.formats.swift_mt_parts.reader import read_messages, type_in
 
 NAME: Final = "mt950"
 

@@ -32,10 +32,10 @@ from typing import BinaryIO, Final
 from ledger_core.money import MAX_AMOUNT_MINOR
 from reconciliation.errors import RefusedFile, SourcesError
 from reconciliation.formats.canonical import Emit, ParsedDelivery, ReadOptions, RowWriter, Statement
-from reconciliation.formats.nacha_batches import read_batch
-from reconciliation.formats.nacha_controls import Totals, check_batch, check_file, in_words
-from reconciliation.formats.nacha_entries import ASSET, LINE_COLUMNS, Batch, EntryReader
-from reconciliation.formats.nacha_records import Record, optional_day, records, unknown_record
+from reconciliation.formats.nacha_parts.batches import read_batch
+from reconciliation.formats.nacha_parts.controls import Totals, check_batch, check_file, in_words
+from reconciliation.formats.nacha_parts.entries import ASSET, LINE_COLUMNS, Batch, EntryReader
+from reconciliation.formats.nacha_parts.records import Record, optional_day, records, unknown_record
 from reconciliation.formats.notes import Notes
 from reconciliation.formats.values import refused, shown
 

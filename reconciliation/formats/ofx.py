@@ -5,10 +5,10 @@ and the bank transactions of investment statements, several in a file; one ``Sta
 refused whole. OFX has no control totals and no opening balance: the end mark is demanded, the ledger balance is told
 where it can be the closing one, and the chain of days proves the rest. No validator; securities are not read.
 
-Settings: ``decimal_mark`` (``standard``: see ``ofx_values``; ``.`` or ``,``: the mark the bank writes, grouping allowed
-then), ``foreign_amounts`` (``refused``, or ``converted`` for banks that write CURRENCY where ORIGCURRENCY is meant),
-``ledger_balance`` (``dated``: the closing balance where no movement can lie between; ``closing``: always; ``ignored``),
-``transaction_ids`` (``kept``, or ``ignored`` for banks that make up FITID anew in every download).
+Settings: ``decimal_mark`` (``standard``: see ``ofx_parts.values``; ``.`` or ``,``: the mark the bank writes, grouping
+allowed then), ``foreign_amounts`` (``refused``, or ``converted`` for banks that write CURRENCY where ORIGCURRENCY is
+meant), ``ledger_balance`` (``dated``: the closing balance where no movement can lie between; ``closing``: always;
+``ignored``), ``transaction_ids`` (``kept``, or ``ignored`` for banks that make up FITID anew in every download).
 
 >>> from io import BytesIO
 >>> from reconciliation.formats.canonical import read_whole
@@ -29,10 +29,10 @@ from reconciliation.errors import RefusedFile
 from reconciliation.formats.canonical import Emit, ParsedDelivery, ReadOptions, Statement
 from reconciliation.formats.card_numbers import masked_text
 from reconciliation.formats.notes import Notes
-from reconciliation.formats.ofx_lines import Lines
-from reconciliation.formats.ofx_statement import ACCOUNTS, OpenStatement
-from reconciliation.formats.ofx_tags import DAMAGED, Leaves, Texts, shown_bytes, stray_text, tags
-from reconciliation.formats.ofx_values import NAME, read_settings
+from reconciliation.formats.ofx_parts.lines import Lines
+from reconciliation.formats.ofx_parts.statement import ACCOUNTS, OpenStatement
+from reconciliation.formats.ofx_parts.tags import DAMAGED, Leaves, Texts, shown_bytes, stray_text, tags
+from reconciliation.formats.ofx_parts.values import NAME, read_settings
 from reconciliation.formats.values import refused, shown
 
 __all__ = ["NAME", "read", "sniff"]

@@ -4,7 +4,8 @@ Follows PayPal's public Settlement Report Specification, version 9 (developer.pa
 ``Statement`` per section and currency, with the opening and closing balance of its footer. Law: the rows add up to
 every total, count and balance that the report states, and the file ends with its footer, or it is refused. An export
 that starts at a section header is read if the section's own footers prove it. Settings: ``implied_decimals`` (``iso``
-or ``2``: see ``paypal_amounts``), ``balance`` (``available``, the default, or ``total``: the one that the rows move).
+or ``2``: see ``paypal_parts.amounts``), ``balance`` (``available``, the default, or ``total``: the one that the rows
+move).
 
 >>> import io, sys
 >>> from reconciliation.formats.canonical import read_whole
@@ -25,7 +26,7 @@ or ``2``: see ``paypal_amounts``), ``balance`` (``available``, the default, or `
 from typing import BinaryIO, Final
 
 from reconciliation.formats.canonical import Emit, ParsedDelivery, ReadOptions
-from reconciliation.formats.paypal_report import looks_like, read_report
+from reconciliation.formats.paypal_parts.report import looks_like, read_report
 
 NAME: Final = "paypal.stl"
 

@@ -9,7 +9,7 @@ settlement report proves more; take this one where names and texts are wanted. S
 from typing import BinaryIO, Final
 
 from reconciliation.formats.canonical import Emit, ParsedDelivery, ReadOptions
-from reconciliation.formats.paypal_report import looks_like, read_report
+from reconciliation.formats.paypal_parts.report import looks_like, read_report
 
 NAME: Final = "paypal.trr"
 

@@ -6,8 +6,9 @@ authentication data a file may hold (tracks, verification codes, PIN blocks) is 
 read as their format are swept like text. Content in which digits cannot be overwritten, because it is compressed, is
 refused (``RefusedFile``, code ``unsafe``): then it must not be kept.
 
-Files of card schemes are redacted by fields (``mastercard_redaction``, ``visa_redaction``); in all other formats every
-run of 13 to 19 digits that reads as a card number is hidden, groups with one blank or dash between them too.
+Files of card schemes are redacted by fields (``mastercard_parts.redaction``, ``visa_parts.redaction``); in all other
+formats every run of 13 to 19 digits that reads as a card number is hidden, groups with one blank or dash between them
+too.
 
 >>> import io
 >>> b"".join(redacted(io.BytesIO(b"paid,5555 5555 5555 4444,12.00"), "mapped.csv"))
@@ -22,8 +23,8 @@ from typing import BinaryIO, Final
 from reconciliation.errors import RefusedFile
 from reconciliation.formats import mastercard_ipm, visa_base2
 from reconciliation.formats.byte_sweep import KEPT_BACK, LINE_BREAKS, PLAIN, Sweep, whole_reads
-from reconciliation.formats.mastercard_redaction import redacted_messages
-from reconciliation.formats.visa_redaction import redacted_records
+from reconciliation.formats.mastercard_parts.redaction import redacted_messages
+from reconciliation.formats.visa_parts.redaction import redacted_records
 
 CHUNK_BYTES: Final = 1 << 18
 

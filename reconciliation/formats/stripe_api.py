@@ -30,8 +30,8 @@ from reconciliation.formats.report_settings import (
     raise_problems,
     zone_named,
 )
-from reconciliation.formats.stripe_columns import CATEGORY_BY_TYPE, KINDS, REVERSALS
-from reconciliation.formats.stripe_proofs import NOTES_MAX, refused
+from reconciliation.formats.stripe_parts.columns import CATEGORY_BY_TYPE, KINDS, REVERSALS
+from reconciliation.formats.stripe_parts.proofs import NOTES_MAX, refused
 from reconciliation.formats.values import (
     asset_of,
     difference_in_words,

@@ -18,9 +18,9 @@ from typing import BinaryIO, Final
 
 from reconciliation.formats.canonical import Emit, ParsedDelivery, ReadOptions
 from reconciliation.formats.report_settings import checked_settings, header_names, raise_problems, zone_named
-from reconciliation.formats.stripe_columns import REQUIRED
-from reconciliation.formats.stripe_proofs import Proofs
-from reconciliation.formats.stripe_report import ReportRules, read_report
+from reconciliation.formats.stripe_parts.columns import REQUIRED
+from reconciliation.formats.stripe_parts.proofs import Proofs
+from reconciliation.formats.stripe_parts.report import ReportRules, read_report
 
 NAME: Final = "stripe.balance_activity"
 

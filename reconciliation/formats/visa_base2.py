@@ -4,9 +4,10 @@
     05 sale       TCR 0 card, ARN, amounts; TCR 1 merchant; TCR 5 transaction identifier, interchange
     91 / 92       trailers: transactions, components (TCR), monetary transactions, amounts of source and destination
 
-Law: a file is taken whole or refused, and its trailers prove it (``visa_files``). Signs are for our balance at the
-scheme, by a table (``visa_signs.csv``); positions by another (``visa_positions.csv``). TC 46 is read for what VSS-110
-settles (``visa_settlement``), proved against VSS-120, 130 and 140. Card numbers are tokens from the first slice on.
+Law: a file is taken whole or refused, and its trailers prove it (``visa_parts.files``). Signs are for our balance at
+the scheme, by a table (``visa_parts/signs.csv``); positions by another (``visa_parts/positions.csv``). TC 46 is read
+for what VSS-110 settles (``visa_parts.settlement``), proved against VSS-120, 130 and 140. Card numbers are tokens from
+the first slice on.
 
 The amount is the destination amount where a file has one, else the source amount; the other one is the original amount
 where its currency differs. The interchange fee of TCR 5 is a fee beside the amount (settled by VSS-130), never in it.
@@ -44,11 +45,11 @@ from typing import BinaryIO, Final
 
 from reconciliation.errors import SourcesError
 from reconciliation.formats.canonical import Emit, ParsedDelivery, ReadOptions
-from reconciliation.formats.visa_files import Delivery
-from reconciliation.formats.visa_lines import LineReader, Side
-from reconciliation.formats.visa_positions import layout_of
-from reconciliation.formats.visa_records import EBCDIC, framing_of, records_of
-from reconciliation.formats.visa_signs import signs_of
+from reconciliation.formats.visa_parts.files import Delivery
+from reconciliation.formats.visa_parts.lines import LineReader, Side
+from reconciliation.formats.visa_parts.positions import layout_of
+from reconciliation.formats.visa_parts.records import EBCDIC, framing_of, records_of
+from reconciliation.formats.visa_parts.signs import signs_of
 
 NAME: Final = "visa.base2"
 

@@ -111,9 +111,10 @@ class ElementShapes:
             known = self._before
             found = known[0](text, start) if known is not None else None
             if found is None:
-                known = self._other(text, start)
-                found = known[0](text, start) if known is not None else None
-            self._last, self._before = known or self._last, self._last
+                known, found = self._other(text, start)
+            if known is None:
+                return None
+            self._last, self._before = known, self._last
         if found is None or known is None:
             return None
         texts: Texts = found.groups()
@@ -133,16 +134,18 @@ class ElementShapes:
             texts = tuple([text or None for text in texts])
         return known[1], texts, end
 
-    def _other(self, text: str, start: int) -> _Known | None:
+    def _other(self, text: str, start: int) -> tuple[_Known | None, re.Match[str] | None]:
         """The shape that matches here, of those that are known or are learnt now."""
         end = text.find(self.end, start)
         if end < 0 or end - start > _LENGTH_MAX:
-            return None
-        shapes = self._known.get(text.count("<", start, end), ())
-        for known in shapes:
-            if known[0](text, start) is not None:
-                return known
-        return self._learn(text[start : end + len(self.end)])
+            return None, None
+        for known in self._known.get(text.count("<", start, end), ()):
+            if known is not self._last and known is not self._before:
+                found = known[0](text, start)
+                if found is not None:
+                    return known, found
+        learnt = self._learn(text[start : end + len(self.end)])
+        return learnt, learnt and learnt[0](text, start)
 
     def _learn(self, element: str) -> _Known | None:
         if self._count >= _SHAPES_MAX or self._lessons >= _LESSONS_MAX:

@@ -4,7 +4,12 @@ import dataclasses
 
 import pytest
 
-from reconciliation.formats import camt_052, camt_053, camt_054, registry
+from reconciliation.formats import (
+    camt_052,
+    camt_053,
+    camt_054,
+    registry,
+)
 from reconciliation.formats.canonical import Format
 from tests.reconciliation.formats.camt_builder import (
     NAMESPACE,

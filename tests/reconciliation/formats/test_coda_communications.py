@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from reconciliation.formats import coda
-from reconciliation.formats.coda_communication import has_check
+from reconciliation.formats.coda_parts.communication import has_check
 from tests.reconciliation.formats.camt_builder import OPTIONS
 from tests.reconciliation.formats.coda_builder import Item, statement
 from tests.reconciliation.formats.fixed_width_builder import lines_of, read_rows, refusal_of

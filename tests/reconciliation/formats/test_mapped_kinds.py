@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from reconciliation.errors import RefusedFile
 from reconciliation.formats import mapped_json, mapped_parquet, mapped_xlsx
 from reconciliation.formats.canonical import LINES_PER_BATCH
-from reconciliation.formats.mapped_sheet import date_text, plain_number
+from reconciliation.formats.mapped_parts.sheet import date_text, plain_number
 from tests.reconciliation.formats.mapped_builder import (
     cell,
     dropped,

@@ -8,7 +8,12 @@ from typing import Any
 import pytest
 
 from reconciliation.errors import SourcesError
-from reconciliation.formats import mapped_csv, mapped_json, mapped_parquet, mapped_xlsx
+from reconciliation.formats import (
+    mapped_csv,
+    mapped_json,
+    mapped_parquet,
+    mapped_xlsx,
+)
 from reconciliation.formats.canonical import LINE_SCHEMA, LINES_PER_BATCH
 from reconciliation.formats.registry import FORMATS, recognise
 from tests.reconciliation.formats.camt_builder import OPTIONS

@@ -13,10 +13,15 @@ from hypothesis import strategies as st
 
 from ledger_core.money import exponent_of, format_minor
 from reconciliation.errors import RefusedFile
-from reconciliation.formats import mapped_csv, mapped_json, mapped_parquet, mapped_xlsx
+from reconciliation.formats import (
+    mapped_csv,
+    mapped_json,
+    mapped_parquet,
+    mapped_xlsx,
+)
 from reconciliation.formats.canonical import WAIVABLE_CODES, Format
 from reconciliation.formats.card_numbers import masked_text
-from reconciliation.formats.mapped_numbers import Numbers
+from reconciliation.formats.mapped_parts.numbers import Numbers
 from reconciliation.formats.masked_columns import masked_column
 from reconciliation.mapping import NumberRules
 from tests.reconciliation.formats.mapped_builder import (

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from reconciliation.errors import RefusedFile
 from reconciliation.formats.card_numbers import truncated
-from reconciliation.formats.mastercard_framing import open_frames
-from reconciliation.formats.mastercard_messages import ASCII, Message, decoded_messages, private_fields
+from reconciliation.formats.mastercard_parts.framing import open_frames
+from reconciliation.formats.mastercard_parts.messages import ASCII, Message, decoded_messages, private_fields
 from tests.reconciliation.formats.mastercard_builder import (
     CARDS,
     EUR,

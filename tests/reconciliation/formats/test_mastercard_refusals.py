@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciliation.errors import RefusedFile
-from reconciliation.formats.mastercard_framing import MESSAGE_LENGTH_MAX
+from reconciliation.formats.mastercard_parts.framing import MESSAGE_LENGTH_MAX
 from tests.reconciliation.formats.mastercard_builder import (
     CARD,
     CARDS,

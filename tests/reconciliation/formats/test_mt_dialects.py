@@ -2,7 +2,7 @@
 
 import pytest
 
-from reconciliation.formats.mt_dialects import DIALECTS, narrative_fields
+from reconciliation.formats.swift_mt_parts.dialects import DIALECTS, narrative_fields
 from tests.reconciliation.formats.mt_builder import entry, line, message
 
 FIRST = "2611171116C25,00NTRFNONREF"

@@ -207,7 +207,7 @@ def test_a_file_has_a_bounded_size() -> None:
 
 
 def test_a_file_has_a_bounded_number_of_messages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reconciliation.formats.mt_messages._MESSAGES_MAX", 1)
+    monkeypatch.setattr("reconciliation.formats.swift_mt_parts.messages._MESSAGES_MAX", 1)
     second = message(number="8/1", opening=":60F:C261116EUR120,00", closing=":62F:C261116EUR120,00")
     assert refusal(GOOD + second).code == "limit"
 

@@ -48,7 +48,7 @@ def test_lines_leave_in_batches_while_the_file_is_read() -> None:
 
 def test_memory_does_not_follow_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("reconciliation.formats.canonical.LINES_PER_BATCH", 500)
-    monkeypatch.setattr("reconciliation.formats.mt_blocks._CHUNK_BYTES", 1 << 14)
+    monkeypatch.setattr("reconciliation.formats.swift_mt_parts.blocks._CHUNK_BYTES", 1 << 14)
 
     def peak_of(lines: int) -> int:
         tracemalloc.start()

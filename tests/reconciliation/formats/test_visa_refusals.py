@@ -158,7 +158,7 @@ def test_a_member_corrects_signs_and_positions_by_tables_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("row", "problem"),
     [
-        ("draft,0,colour,5,1,text", "line 2: draft 0 colour: not a field of visa_positions.csv"),
+        ("draft,0,colour,5,1,text", "line 2: draft 0 colour: not a field of visa_parts/positions.csv"),
         ("draft,0,arn,27,23,amount", "line 2, column kind: expected text, found 'amount'"),
         ("draft,0,arn,4,23,text", "line 2, column start: expected 5 to 168, found '4'"),
         ("draft,0,arn,1e2,23,text", "line 2, column start: expected 5 to 168, found '1e2'"),
