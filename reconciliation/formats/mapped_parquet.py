@@ -47,7 +47,7 @@ def read(stream: BinaryIO, options: ReadOptions, emit: Emit) -> ParsedDelivery:
     no_cells_around(rules, NAME)
     try:
         return read_table(_Table(stream, rules, options), rules, options, emit, name=NAME)
-    except (pa.ArrowException, OSError, EOFError) as error:
+    except (pa.ArrowException, OSError, EOFError, UnicodeDecodeError) as error:
         found = repr(str(error).partition("\n")[0][:120])
         raise refused("structure", "the file", "readable Parquet to the last byte", found, _DAMAGED) from None
 
@@ -88,6 +88,7 @@ class _Table:
         for batch in self._file.iter_batches(batch_size=LINES_PER_BATCH, columns=used):
             if not batch.num_rows:
                 continue
+            batch.validate(full=True)  # what says that it is UTF-8 may not be
             row_nos = np.arange(row_no + 1, row_no + 1 + batch.num_rows)
             row_no += batch.num_rows
             yield Cells(

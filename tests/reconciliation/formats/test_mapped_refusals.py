@@ -4,9 +4,11 @@ import dataclasses
 import io
 import random
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,11 +21,11 @@ from reconciliation.formats import (
     mapped_parquet,
     mapped_xlsx,
 )
-from reconciliation.formats.canonical import WAIVABLE_CODES, Format
+from reconciliation.formats.canonical import WAIVABLE_CODES, Format, read_whole
 from reconciliation.formats.card_numbers import masked_text
 from reconciliation.formats.mapped_parts.numbers import Numbers
 from reconciliation.formats.masked_columns import masked_column
-from reconciliation.mapping import NumberRules
+from reconciliation.mapping import MappingRules, NumberRules
 from tests.reconciliation.formats.mapped_builder import (
     FOOTED,
     FOOTED_RULES,
@@ -359,3 +361,22 @@ def test_damage_far_down_is_found_as_surely_as_at_the_top() -> None:
     rows[40_000] = "2026-11-31,1.00\n"
     found = refusal("Day,Amount\n" + "".join(rows))
     assert (found.code, found.place) == ("date", "row 40002, column 'Day'")
+
+
+def test_parquet_text_that_is_no_utf_8_is_refused(tmp_path: Path) -> None:
+    day, amount = pa.array(["2026-11-16"]), pa.array(["12.50"])
+    broken = pa.Array.from_buffers(pa.string(), 1, [None, *pa.array([b"12.50\xff"]).buffers()[1:]])
+    path = tmp_path / "broken.parquet"
+    pyarrow.parquet.write_table(pa.table({"Day": day, "Amount": amount, "Text": broken}), path)
+    told = MappingRules.model_validate(
+        {
+            "proof": "none",
+            "columns": {"booking_date": "Day", "text": "Text"},
+            "amount": {"column": "Amount"},
+            "dates": {"patterns": "%Y-%m-%d"},
+            "asset": {"fixed": "EUR"},
+        }
+    )
+    with path.open("rb") as stream, pytest.raises(RefusedFile) as caught:
+        read_whole(mapped_parquet, stream, options(told))
+    assert caught.value.code == "structure"
