@@ -1,8 +1,9 @@
 """Account reports within the day by ISO 20022 camt.052 (BankToCustomerAccountReport), versions 2 to 14.
 
-Read by ``camt``. Every report is interim: a statement of the whole day replaces it, so that its lines never count. Law:
-what ``TxsSummry`` states is demanded. Balances may be left out; where two are stated, interim ones too, opening +
-booked entries = closing balance, or the statement is flagged: a report may tell only what is new since the last one.
+Read by ``camt_parts.messages``. Every report is interim: a statement of the whole day replaces it, so that its lines
+never count. Law: what ``TxsSummry`` states is demanded. Balances may be left out; where two are stated, interim ones
+too, opening + booked entries = closing balance, or the statement is flagged: a report may tell only what is new since
+the last one.
 
 >>> import io
 >>> from reconciliation.formats import camt_052, canonical, card_numbers
@@ -19,8 +20,8 @@ booked entries = closing balance, or the statement is flagged: a report may tell
 
 from typing import BinaryIO, Final
 
-from reconciliation.formats.camt import read_message, sniff_message
-from reconciliation.formats.camt_reader import REPORT
+from reconciliation.formats.camt_parts.messages import read_message, sniff_message
+from reconciliation.formats.camt_parts.reader import REPORT
 from reconciliation.formats.canonical import Emit, ParsedDelivery, ReadOptions
 
 NAME: Final = "camt.052"

@@ -1,4 +1,4 @@
-"""Bank statements by ISO 20022 camt.053 (BankToCustomerStatement), versions 2 to 14, read by ``camt``.
+"""Bank statements by ISO 20022 camt.053 (BankToCustomerStatement), versions 2 to 14, read by ``camt_parts.messages``.
 
 Law: opening booked balance + booked entries = closing booked balance, or the file is refused; a statement without two
 booked balances proves nothing and is refused too. Entries that are not booked yet are lines of another status.
@@ -28,8 +28,8 @@ booked balances proves nothing and is refused too. Entries that are not booked y
 
 from typing import BinaryIO, Final
 
-from reconciliation.formats.camt import read_message, sniff_message
-from reconciliation.formats.camt_reader import STATEMENT
+from reconciliation.formats.camt_parts.messages import read_message, sniff_message
+from reconciliation.formats.camt_parts.reader import STATEMENT
 from reconciliation.formats.canonical import Emit, ParsedDelivery, ReadOptions
 
 NAME: Final = "camt.053"

@@ -1,7 +1,7 @@
 """Credit and debit notifications by ISO 20022 camt.054 (BankToCustomerDebitCreditNotification), versions 2 to 14.
 
-Read by ``camt``. There are no balances. Law: ``TxsSummry``, and what each batch states about its details (``NbOfTxs``,
-``TtlAmt``), are demanded; details are lines only where they add up to their entry.
+Read by ``camt_parts.messages``. There are no balances. Law: ``TxsSummry``, and what each batch states about its details
+(``NbOfTxs``, ``TtlAmt``), are demanded; details are lines only where they add up to their entry.
 
 >>> import io
 >>> from reconciliation.formats import camt_054, canonical, card_numbers
@@ -21,8 +21,8 @@ Read by ``camt``. There are no balances. Law: ``TxsSummry``, and what each batch
 
 from typing import BinaryIO, Final
 
-from reconciliation.formats.camt import read_message, sniff_message
-from reconciliation.formats.camt_reader import NOTIFICATION
+from reconciliation.formats.camt_parts.messages import read_message, sniff_message
+from reconciliation.formats.camt_parts.reader import NOTIFICATION
 from reconciliation.formats.canonical import Emit, ParsedDelivery, ReadOptions
 
 NAME: Final = "camt.054"

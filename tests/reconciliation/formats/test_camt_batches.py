@@ -6,7 +6,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from reconciliation.formats import camt_053, camt_details
+from reconciliation.formats import camt_053
+from reconciliation.formats.camt_parts import details as camt_details
 from reconciliation.formats.canonical import LINES_PER_BATCH
 from tests.reconciliation.formats.camt_builder import (
     OPTIONS,
@@ -43,7 +44,7 @@ def _small_runs(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Runs of lines begin at the third detail, and are packed at the fifth."""
 
     def begin() -> None:
-        monkeypatch.setattr("reconciliation.formats.camt_reader.DETAILS_HELD", 3)
+        monkeypatch.setattr("reconciliation.formats.camt_parts.reader.DETAILS_HELD", 3)
         monkeypatch.setattr(camt_details, "LINES_PER_BATCH", 5)
 
     return begin

@@ -100,8 +100,8 @@ def test_two_balances_of_a_report_prove_it_or_are_flagged_since_it_may_tell_only
     (part,) = read(good.replace(">125.00<", ">126.00<"), reader=camt_052).parsed.statements
     (flag,) = part.flags
     assert flag == (
-        "waived: balance: Bal ITBD: expected 125.00 EUR (OPBD 100.00 and 1 booked entries of 25.00), "
-        "found 126.00 EUR, a difference of 1.00 EUR"
+        "not demanded within the day: balance: Bal ITBD: expected 125.00 EUR (OPBD 100.00 and 1 booked entries of "
+        "25.00), found 126.00 EUR, a difference of 1.00 EUR"
     )
     assert (part.opening_minor, part.closing_minor, part.proofs, part.movement_minor) == (
         None,

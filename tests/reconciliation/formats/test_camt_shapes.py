@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciliation.errors import RefusedFile
-from reconciliation.formats.camt import read_message
-from reconciliation.formats.camt_reader import MESSAGES, STATEMENT, Message
+from reconciliation.formats.camt_parts.messages import read_message
+from reconciliation.formats.camt_parts.reader import MESSAGES, STATEMENT, Message
 from reconciliation.formats.canonical import LINE_SCHEMA, ReadOptions
 from reconciliation.formats.xml_runs import Runs
 from reconciliation.formats.xml_shapes import ElementShapes, Shaped

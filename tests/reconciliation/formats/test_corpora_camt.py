@@ -170,7 +170,7 @@ def test_nothing_that_all_readers_reject_or_whose_balances_fail_is_read(outcomes
         fails = one.expected["balance_proof"] == "fails"
         if fails and one.reader is camt_052 and one.delivery is not None:
             flags = [flag for statement in one.delivery.parsed.statements for flag in statement.flags]
-            assert any(flag.startswith("waived: balance") for flag in flags), one.path
+            assert any(flag.startswith("not demanded within the day: balance") for flag in flags), one.path
         elif fails or one.expected["confidence"] == "rejected-by-all":
             assert one.delivery is None, one.path
 

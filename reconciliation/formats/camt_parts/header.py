@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Final
 
-from reconciliation.formats.camt_fields import account_in
-from reconciliation.formats.camt_money import sign_of, unsigned_minor
-from reconciliation.formats.camt_parts import Parts, amount_at
-from reconciliation.formats.camt_values import local_date
+from reconciliation.formats.camt_parts.entry_parts import Parts, amount_at
+from reconciliation.formats.camt_parts.fields import account_in
+from reconciliation.formats.camt_parts.money import sign_of, unsigned_minor
+from reconciliation.formats.camt_parts.values import local_date
 from reconciliation.formats.canonical import CardTokens
 from reconciliation.formats.notes import Notes
 from reconciliation.formats.values import refused, shown

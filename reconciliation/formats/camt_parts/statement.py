@@ -13,9 +13,17 @@ from typing import Final
 
 from ledger_core.money import MAX_AMOUNT_MINOR, exponent_of, format_minor
 from reconciliation.errors import RefusedFile
-from reconciliation.formats.camt_header import CLOSING, INTERIM, OPENING, Balance, Balances, Header, Page
-from reconciliation.formats.camt_parts import Parts
-from reconciliation.formats.camt_totals import Totals, compare_summary
+from reconciliation.formats.camt_parts.entry_parts import Parts
+from reconciliation.formats.camt_parts.header import (
+    CLOSING,
+    INTERIM,
+    OPENING,
+    Balance,
+    Balances,
+    Header,
+    Page,
+)
+from reconciliation.formats.camt_parts.totals import Totals, compare_summary
 from reconciliation.formats.canonical import Statement
 from reconciliation.formats.values import asset_of, difference_in_words, refused
 

@@ -9,7 +9,7 @@ import re
 from typing import Any, Final
 
 from ledger_core.money import MAX_AMOUNT_MINOR, exponent_of
-from reconciliation.formats.camt_parts import Amount, Parts, amount_at, each
+from reconciliation.formats.camt_parts.entry_parts import Amount, Parts, amount_at, each
 from reconciliation.formats.values import exact_rate, fees_json, minor_of, refused, shown
 
 SIGNS: Final = {"CRDT": 1, "DBIT": -1}  # the bank's credit raises our balance

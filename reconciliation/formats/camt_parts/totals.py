@@ -9,9 +9,9 @@ from typing import Final
 
 from ledger_core.money import exponent_of, format_minor
 from reconciliation.errors import RefusedFile
-from reconciliation.formats.camt_lines import Entry
-from reconciliation.formats.camt_money import sign_of
-from reconciliation.formats.camt_parts import Parts
+from reconciliation.formats.camt_parts.entry_parts import Parts
+from reconciliation.formats.camt_parts.lines import Entry
+from reconciliation.formats.camt_parts.money import sign_of
 from reconciliation.formats.values import minor_of, refused
 
 _GROUPS: Final = (("TtlNtries", (1, -1)), ("TtlCdtNtries", (1,)), ("TtlDbtNtries", (-1,)))

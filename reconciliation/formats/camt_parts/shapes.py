@@ -1,7 +1,8 @@
-"""The parts of an entry that was read by its shape, and of its details: the same as ``camt_parts`` finds in elements.
+"""The parts of an entry that was read by its shape, and of its details: the same as ``camt_parts.entry_parts`` finds in
+elements.
 
-Law: paths come from ``camt_parts`` alone. A shape that is wrong for good has no plan and its entries no parts, so that
-the element itself is read and refused with its place.
+Law: paths come from ``camt_parts.entry_parts`` alone. A shape that is wrong for good has no plan and its entries no
+parts, so that the element itself is read and refused with its place.
 """
 
 from collections.abc import Callable
@@ -9,8 +10,8 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Final
 
-from reconciliation.formats.camt_lines import CODED_PATHS, Coded
-from reconciliation.formats.camt_parts import Parts, PartsShape
+from reconciliation.formats.camt_parts.entry_parts import Parts, PartsShape
+from reconciliation.formats.camt_parts.lines import CODED_PATHS, Coded
 from reconciliation.formats.xml_shapes import Shape, Texts
 
 _CODED_MAX: Final = 500  # readings that are remembered of one shape

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from typing import BinaryIO, Final
 
 from reconciliation.errors import RefusedFile, SourcesError
-from reconciliation.formats.camt_parts import AMOUNTS, NAMES
-from reconciliation.formats.camt_reader import MESSAGES, CamtReader, Message
-from reconciliation.formats.camt_shapes import plan_of
+from reconciliation.formats.camt_parts.entry_parts import AMOUNTS, NAMES
+from reconciliation.formats.camt_parts.reader import MESSAGES, CamtReader, Message
+from reconciliation.formats.camt_parts.shapes import plan_of
 from reconciliation.formats.canonical import Emit, ParsedDelivery, ReadOptions
 from reconciliation.formats.xml_shapes import SIGHTS, Shaped
 from reconciliation.formats.xml_stream import Element, ElementRun, ElementStream, decoded_head

@@ -8,7 +8,7 @@ the original payment on returns and reversals.
 import re
 from typing import Any, Final
 
-from reconciliation.formats.camt_parts import Parts, each, texts_at
+from reconciliation.formats.camt_parts.entry_parts import Parts, each, texts_at
 from reconciliation.formats.canonical import CardTokens
 from reconciliation.formats.card_numbers import is_harmless, truncated
 from reconciliation.formats.masked_lines import masked_lines

@@ -10,7 +10,8 @@ from datetime import date
 from typing import Any, Final
 
 from reconciliation.formats.bank_transaction_code import kind_of
-from reconciliation.formats.camt_fields import (
+from reconciliation.formats.camt_parts.entry_parts import Parts, amount_at
+from reconciliation.formats.camt_parts.fields import (
     add_card,
     add_counterparty,
     add_masked,
@@ -18,9 +19,8 @@ from reconciliation.formats.camt_fields import (
     reason_of,
     text_parts,
 )
-from reconciliation.formats.camt_money import add_charges, add_exchange, sign_of, unsigned_minor
-from reconciliation.formats.camt_parts import Parts, amount_at
-from reconciliation.formats.camt_values import instant, local_date
+from reconciliation.formats.camt_parts.money import add_charges, add_exchange, sign_of, unsigned_minor
+from reconciliation.formats.camt_parts.values import instant, local_date
 from reconciliation.formats.canonical import LINE_SCHEMA, ReadOptions
 from reconciliation.formats.notes import Notes
 from reconciliation.formats.values import reference, refused, shown

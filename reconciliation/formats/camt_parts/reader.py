@@ -10,14 +10,20 @@ from datetime import date
 from typing import Final
 
 from reconciliation.errors import RefusedFile
-from reconciliation.formats.camt_details import DETAILS_HELD, Details, LeafRun, batch_ref_of, write_entry
-from reconciliation.formats.camt_header import Balances, Header, Page, header_of, page_of
-from reconciliation.formats.camt_lines import COLUMNS, Coded, coded_of, entry_of
-from reconciliation.formats.camt_parts import Parts, each, name_of, parts_of, texts_at
-from reconciliation.formats.camt_shapes import EntryPlan
-from reconciliation.formats.camt_statement import OpenStatement
-from reconciliation.formats.camt_totals import Totals
-from reconciliation.formats.camt_values import local_date
+from reconciliation.formats.camt_parts.details import (
+    DETAILS_HELD,
+    Details,
+    LeafRun,
+    batch_ref_of,
+    write_entry,
+)
+from reconciliation.formats.camt_parts.entry_parts import Parts, each, name_of, parts_of, texts_at
+from reconciliation.formats.camt_parts.header import Balances, Header, Page, header_of, page_of
+from reconciliation.formats.camt_parts.lines import COLUMNS, Coded, coded_of, entry_of
+from reconciliation.formats.camt_parts.shapes import EntryPlan
+from reconciliation.formats.camt_parts.statement import OpenStatement
+from reconciliation.formats.camt_parts.totals import Totals
+from reconciliation.formats.camt_parts.values import local_date
 from reconciliation.formats.canonical import Emit, ParsedDelivery, ReadOptions, RowWriter, Statement
 from reconciliation.formats.notes import Notes
 from reconciliation.formats.values import refused
@@ -369,5 +375,6 @@ class CamtReader:
     def _demand(self, refusal: RefusedFile) -> str:
         """Of an interim report only what is new may be told, so that its balances need not tie: that is flagged."""
         if self._message.interim and refusal.code == "balance":
-            return self._options.card_tokens.masked(self._interim.demand(refusal))
+            told = self._interim.demand(refusal).replace("waived: ", "not demanded within the day: ", 1)
+            return self._options.card_tokens.masked(told)
         return self._options.card_tokens.masked(self._options.demand(refusal))

@@ -11,10 +11,10 @@ from typing import Any, Final
 import pyarrow as pa
 
 from ledger_core.money import exponent_of, format_minor
-from reconciliation.formats.camt_fields import add_masked, text_parts
-from reconciliation.formats.camt_lines import COLUMNS, Entry, line_of
-from reconciliation.formats.camt_money import leaf_minor, unsigned_minor
-from reconciliation.formats.camt_parts import Parts, amount_at, each
+from reconciliation.formats.camt_parts.entry_parts import Parts, amount_at, each
+from reconciliation.formats.camt_parts.fields import add_masked, text_parts
+from reconciliation.formats.camt_parts.lines import COLUMNS, Entry, line_of
+from reconciliation.formats.camt_parts.money import leaf_minor, unsigned_minor
 from reconciliation.formats.canonical import LINES_PER_BATCH, Emit, ReadOptions, RowWriter
 from reconciliation.formats.notes import Notes
 from reconciliation.formats.values import difference_in_words, reference, refused, shown
