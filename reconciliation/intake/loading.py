@@ -76,14 +76,14 @@ def load(
     try:
         connection.execute(_PROVISIONAL["name_provisional_lines"])
         _compare(connection, "find_known_statements", source_id=source_id)
-        if _asks(connection, "some_statement_known"):
-            return _load_changes(connection, source_id, statements, record, ids_hold)
-        try:
-            with savepoint(connection):
-                return _load_fresh(connection, source_id, statements, record)
-        except psycopg.errors.UniqueViolation as violation:
-            if violation.diag.constraint_name != "line_version_once":
-                raise
+        if not _asks(connection, "some_statement_known"):
+            try:
+                with savepoint(connection):
+                    return _load_fresh(connection, source_id, statements, record)
+            except psycopg.errors.UniqueViolation as violation:
+                if violation.diag.constraint_name != "line_version_once":
+                    raise
+        with savepoint(connection):
             return _load_changes(connection, source_id, statements, record, ids_hold)
     except psycopg.errors.CheckViolation as violation:
         if "card_number" not in (violation.diag.constraint_name or ""):

@@ -138,6 +138,13 @@ def test_the_store_proves_again_what_a_reader_should_have_proved(
     assert CARD not in str(refusal)
 
 
+def test_a_card_number_in_a_correction_is_refused_by_the_store_too(store: Connection) -> None:
+    """Also where lines are compared: the refusal finds its line although the store has refused a statement."""
+    deliver(store, GOOD)
+    refusal = refused_by_the_store(store, [{}, {"text": f"paid by {CARD}"}])
+    assert (refusal.code, refusal.place) == ("sensitive_data", "statement 1, record 2")
+
+
 def test_sums_beyond_64_bits_are_compared_without_overflow(store: Connection) -> None:
     lines = [{"amount_minor": 2**63 - 1}, {"amount_minor": 2**63 - 1}]
     assert refused_by_the_store(store, lines).found == f"2 with a sum of {2**64 - 2}"
