@@ -27,6 +27,10 @@ _EXTERNAL_FIELDS: Final[list[Any]] = [
     *_REFERENCES,
     pa.field("counterparty", pa.string()),
     pa.field("kind", pa.string(), nullable=False),
+    pa.field("counterparty_account", pa.string()),
+    pa.field("text", pa.string()),
+    pa.field("fx_numerator", pa.int64()),
+    pa.field("fx_denominator", pa.int64()),
 ]
 EXTERNAL_ITEM_SCHEMA: Final = pa.schema(_EXTERNAL_FIELDS)
 
@@ -44,5 +48,8 @@ _LEDGER_FIELDS: Final[list[Any]] = [
     pa.field("fx_rate", pa.string()),
     pa.field("fx_asset", pa.string()),
     pa.field("fx_amount_minor", pa.int64()),
+    pa.field("effective_at", pa.timestamp("us", tz="UTC")),
+    pa.field("description", pa.string()),
+    pa.field("corrects_entry_key", pa.string()),  # the entry that this one reverses or corrects
 ]
 LEDGER_ITEM_SCHEMA: Final = pa.schema(_LEDGER_FIELDS)

@@ -112,6 +112,24 @@ SIDES: Final = frozenset({"external", "ledger"})
 
 LEGS: Final = frozenset({"ledger", "payout", "settlement"})
 
-MATCH_PASSES: Final = ("exact", "normalised", "net_of_fee", "declared_group")
+MATCH_PASSES: Final = (
+    "exact",
+    "normalised",
+    "net_of_fee",
+    "converted",
+    "declared_group",
+    "reversal_family",
+    "in_text",
+    "near_reference",
+    "amount_and_lag",
+    "key_sum",
+    "chained_run",
+    "window_less_few",
+    "bounded_subset",
+    "many_to_many",
+    "decision",  # people's; no rules file names it
+)
+
+MATCH_STATES: Final = frozenset({"confirmed", "suggested"})
 
 ALLOCATION_ROLES: Final = frozenset({"principal", "fee", "fx", "rounding"})

@@ -38,7 +38,7 @@ SELECT nextval('recon.run_run_id_seq')
 -- Where the day's results land before they are compared and written.
 CREATE TEMP TABLE incoming_group (
     group_key text, leg text, match_pass text, as_of date, asset text, external_minor bigint, ledger_minor bigint,
-    difference_minor bigint, evidence jsonb
+    difference_minor bigint, evidence jsonb, state text, evidence_millibits bigint, margin_millibits bigint, solutions bigint
 ) ON COMMIT DROP;
 CREATE TEMP TABLE incoming_member (
     group_key text, member_no integer, side text, line_id bigint, entry_id bigint, line_no integer, entry_key text,

@@ -25,7 +25,7 @@ from reconciliation.daily.rests import deliveries_until, rests_before, rests_of
 from reconciliation.daily.universe import Universe
 from reconciliation.daily.window import Window
 from reconciliation.evidence.bridge import AccountDay, Proof, StatedBalance, prove
-from reconciliation.matching import MatchResult, match_day
+from reconciliation.matching import MatchContext, MatchResult, match_day
 from reconciliation.sources import Source
 
 kernel: Any = pyarrow.compute  # its stubs do not know that kernels take plain values
@@ -144,7 +144,9 @@ def _matched(state: State, day: date, setting: Setting) -> _Play:
     external = pa.concat_tables([state.open_external, _entering(universe.external, day, window)])
     ledger = pa.concat_tables([state.open_ledger, _entering(universe.ledger, day, window)])
     result = _dated_by_step(
-        match_day(external, ledger, setting.source.match, rejected=universe.rejected_groups), day, window
+        match_day(external, ledger, setting.source.match, MatchContext(rejected=universe.rejected_groups)),
+        day,
+        window,
     )
     matched_external, open_external = _split_external(external, result)
     matched_ledger, open_ledger = _split_ledger(ledger, result)

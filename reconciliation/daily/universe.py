@@ -22,10 +22,7 @@ from reconciliation.sources import Source
 SQL: Final = queries(Path(__file__).with_suffix(".sql"))
 
 _LEDGER_READ_FIELDS: Final[list[Any]] = [
-    field
-    if field.name != "business_date"
-    else pa.field("effective_at", pa.timestamp("us", tz="UTC"), nullable=False)
-    for field in LEDGER_ITEM_SCHEMA
+    field for field in LEDGER_ITEM_SCHEMA if field.name != "business_date"
 ]
 _LEDGER_READ_SCHEMA: Final = pa.schema(_LEDGER_READ_FIELDS)
 _END_OF_DAY: Final = time(23, 59, 59)
@@ -184,11 +181,11 @@ def _ledger(
     calendar: BusinessCalendar,
 ) -> pa.Table:
     rows = copy_out(connection, SQL[query], wanted, _LEDGER_READ_SCHEMA)
-    place = rows.schema.get_field_index("effective_at")
     dates = business_date_of(
         rows.column("effective_at"), zone=source.zone, cut_off=source.cut_off, calendar=calendar
     )
-    return rows.set_column(place, LEDGER_ITEM_SCHEMA.field("business_date"), dates).cast(LEDGER_ITEM_SCHEMA)
+    dated = rows.append_column(LEDGER_ITEM_SCHEMA.field("business_date"), dates)
+    return dated.select(LEDGER_ITEM_SCHEMA.names).cast(LEDGER_ITEM_SCHEMA)
 
 
 def _ledger_balances(

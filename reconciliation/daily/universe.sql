@@ -68,7 +68,7 @@ WITH older AS (
 )
 SELECT l.line_id, l.line_key, l.version, l.booking_date, l.account, l.amount_minor, l.asset, l.fee_minor, l.original_amount_minor,
     l.original_asset, l.fx_rate, l.ref_end_to_end, l.ref_uetr, l.ref_servicer, l.ref_psp, l.ref_merchant, l.ref_payout,
-    l.ref_arn, l.ref_rrn, l.ref_auth_code, l.batch_ref, l.counterparty, l.kind
+    l.ref_arn, l.ref_rrn, l.ref_auth_code, l.batch_ref, l.counterparty, l.kind, l.counterparty_account, l.text, l.fx_numerator, l.fx_denominator
 FROM chosen AS n
 JOIN recon.line AS l ON l.line_id = n.line_id
 WHERE NOT EXISTS (SELECT FROM recon.line_closure AS c WHERE c.line_id = l.line_id)
@@ -97,9 +97,10 @@ WITH older AS (
           WHERE m.entry_id = o.entry_id AND m.line_no = o.line_no AND m.side = 'ledger' AND m.live AND m.leg = 'ledger'
             AND g.as_of < %(first)s)
 )
-SELECT j.entry_id, j.line_no, j.entry_key, j.effective_at, j.account, j.amount_minor, j.asset, j.kind, j.ref_end_to_end, j.ref_uetr,
+SELECT j.entry_id, j.line_no, j.entry_key, j.account, j.amount_minor, j.asset, j.kind, j.ref_end_to_end, j.ref_uetr,
     j.ref_servicer, j.ref_psp, j.ref_merchant, j.ref_payout, j.ref_arn, j.ref_rrn, j.ref_auth_code, j.batch_ref,
-    j.counterparty, j.fx_rate::text AS fx_rate, j.fx_asset, j.fx_amount_minor
+    j.counterparty, j.fx_rate::text AS fx_rate, j.fx_asset, j.fx_amount_minor, j.effective_at, j.description,
+    coalesce(j.reverses_entry_key, j.corrects_entry_key) AS corrects_entry_key
 FROM chosen AS n
 JOIN ledger.journal_line_v1 AS j ON j.entry_id = n.entry_id AND j.line_no = n.line_no
 WHERE j.account = ANY(%(accounts)s) AND pg_visible_in_snapshot(j.xid, %(snapshot)s::pg_snapshot)
@@ -108,7 +109,7 @@ WHERE j.account = ANY(%(accounts)s) AND pg_visible_in_snapshot(j.xid, %(snapshot
 -- Lines that a corrected file dropped and nothing brought back.
 SELECT l.line_id, l.line_key, l.version, l.booking_date, l.account, l.amount_minor, l.asset, l.fee_minor, l.original_amount_minor,
     l.original_asset, l.fx_rate, l.ref_end_to_end, l.ref_uetr, l.ref_servicer, l.ref_psp, l.ref_merchant, l.ref_payout,
-    l.ref_arn, l.ref_rrn, l.ref_auth_code, l.batch_ref, l.counterparty, l.kind
+    l.ref_arn, l.ref_rrn, l.ref_auth_code, l.batch_ref, l.counterparty, l.kind, l.counterparty_account, l.text, l.fx_numerator, l.fx_denominator
 FROM recon.line AS l
 JOIN recon.line_closure AS c ON c.line_id = l.line_id AND c.reason = 'withdrawn'
 WHERE l.source_id = %(source)s AND l.booking_date BETWEEN %(start_date)s AND %(last)s
@@ -143,7 +144,7 @@ WITH found AS (
 )
 SELECT l.line_id, l.line_key, l.version, l.booking_date, l.account, l.amount_minor, l.asset, l.fee_minor, l.original_amount_minor,
     l.original_asset, l.fx_rate, l.ref_end_to_end, l.ref_uetr, l.ref_servicer, l.ref_psp, l.ref_merchant, l.ref_payout,
-    l.ref_arn, l.ref_rrn, l.ref_auth_code, l.batch_ref, l.counterparty, l.kind
+    l.ref_arn, l.ref_rrn, l.ref_auth_code, l.batch_ref, l.counterparty, l.kind, l.counterparty_account, l.text, l.fx_numerator, l.fx_denominator
 FROM found AS f
 JOIN recon.line AS l ON l.line_id = f.line_id
 JOIN recon.match_member AS m ON m.line_id = l.line_id AND m.side = 'external' AND m.live AND m.leg = 'ledger'
@@ -168,9 +169,10 @@ WITH found AS (
     UNION
     SELECT j.entry_id, j.line_no FROM ledger.journal_line_v1 AS j JOIN wanted_reference AS w ON j.batch_ref = w.reference WHERE j.account = ANY(%(accounts)s)
 )
-SELECT j.entry_id, j.line_no, j.entry_key, j.effective_at, j.account, j.amount_minor, j.asset, j.kind, j.ref_end_to_end, j.ref_uetr,
+SELECT j.entry_id, j.line_no, j.entry_key, j.account, j.amount_minor, j.asset, j.kind, j.ref_end_to_end, j.ref_uetr,
     j.ref_servicer, j.ref_psp, j.ref_merchant, j.ref_payout, j.ref_arn, j.ref_rrn, j.ref_auth_code, j.batch_ref,
-    j.counterparty, j.fx_rate::text AS fx_rate, j.fx_asset, j.fx_amount_minor
+    j.counterparty, j.fx_rate::text AS fx_rate, j.fx_asset, j.fx_amount_minor, j.effective_at, j.description,
+    coalesce(j.reverses_entry_key, j.corrects_entry_key) AS corrects_entry_key
 FROM found AS f
 JOIN ledger.journal_line_v1 AS j ON j.entry_id = f.entry_id AND j.line_no = f.line_no
 JOIN recon.match_member AS m ON m.entry_id = j.entry_id AND m.line_no = j.line_no AND m.side = 'ledger' AND m.live AND m.leg = 'ledger'
@@ -214,7 +216,7 @@ GROUP BY m.account
 -- Lines of a source that speak and are not taken in a leg before a day, nor by another source; all kinds if none is named.
 SELECT l.line_id, l.line_key, l.version, l.booking_date, l.account, l.amount_minor, l.asset, l.fee_minor, l.original_amount_minor,
     l.original_asset, l.fx_rate, l.ref_end_to_end, l.ref_uetr, l.ref_servicer, l.ref_psp, l.ref_merchant, l.ref_payout,
-    l.ref_arn, l.ref_rrn, l.ref_auth_code, l.batch_ref, l.counterparty, l.kind
+    l.ref_arn, l.ref_rrn, l.ref_auth_code, l.batch_ref, l.counterparty, l.kind, l.counterparty_account, l.text, l.fx_numerator, l.fx_denominator
 FROM recon.line AS l
 WHERE l.source_id = %(source)s AND l.booking_date BETWEEN %(start_date)s AND %(last)s
   AND (%(kind)s::text IS NULL OR l.kind = %(kind)s::text)

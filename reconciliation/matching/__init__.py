@@ -20,6 +20,7 @@ Does not read or write any store, does not know calendars, and does not say why 
 classification.
 """
 
+from reconciliation.matching.context import ForcedGroup, ForcedMember, MatchContext
 from reconciliation.matching.day import match_day, match_legs
 from reconciliation.matching.result import (
     AMBIGUOUS_SCHEMA,
@@ -34,7 +35,10 @@ __all__ = [
     "AMBIGUOUS_SCHEMA",
     "GROUP_SCHEMA",
     "MEMBER_SCHEMA",
+    "ForcedGroup",
+    "ForcedMember",
     "Limit",
+    "MatchContext",
     "MatchResult",
     "PassCount",
     "match_day",

@@ -24,24 +24,25 @@ def assemble(
     proposals: Sequence[Proposal],
     undecided: Sequence[Undecided],
     limits: tuple[Limit, ...],
+    *,
+    suggestions: Sequence[Proposal] = (),
 ) -> MatchResult:
     """The result of one step; groups in the order in which they were found, members external first."""
-    groups = [GROUP_SCHEMA.empty_table()]
-    members = [MEMBER_SCHEMA.empty_table()]
     counts = dict.fromkeys(passes, PassCount())
     for proposal in proposals:
-        keys = pa.array(group_keys(books, proposal.external, proposal.ledger, len(proposal)), pa.string())
-        groups.append(_groups(books, proposal, keys))
-        members.append(_members(books, proposal, keys))
         before = counts[proposal.match_pass]
         counts[proposal.match_pass] = PassCount(
             groups=before.groups + len(proposal),
             external_items=before.external_items + len(proposal.external.rows),
             ledger_items=before.ledger_items + len(proposal.ledger.rows),
         )
+    groups, members = _tables(books, proposals, "confirmed")
+    suggested_groups, suggested_members = _tables(books, suggestions, "suggested")
     return MatchResult(
-        groups=pa.concat_tables(groups).combine_chunks(),
-        members=pa.concat_tables(members).combine_chunks(),
+        groups=groups,
+        members=members,
+        suggested_groups=suggested_groups,
+        suggested_members=suggested_members,
         ambiguous=_ambiguous(books, undecided),
         counts=counts,
         limits=limits,
@@ -52,7 +53,17 @@ def _between_sources(books: Books) -> bool:
     return books.ledger.name == "external"
 
 
-def _groups(books: Books, proposal: Proposal, keys: Column) -> pa.Table:
+def _tables(books: Books, proposals: Sequence[Proposal], state: str) -> tuple[pa.Table, pa.Table]:
+    groups = [GROUP_SCHEMA.empty_table()]
+    members = [MEMBER_SCHEMA.empty_table()]
+    for proposal in proposals:
+        keys = pa.array(group_keys(books, proposal.external, proposal.ledger, len(proposal)), pa.string())
+        groups.append(_groups(books, proposal, keys, state))
+        members.append(_members(books, proposal, keys))
+    return pa.concat_tables(groups).combine_chunks(), pa.concat_tables(members).combine_chunks()
+
+
+def _groups(books: Books, proposal: Proposal, keys: Column, state: str) -> pa.Table:
     count = len(proposal)
     external, ledger = proposal.external, proposal.ledger
     external_minor = _sums(books.external.amount_minor, external, count)
@@ -73,8 +84,19 @@ def _groups(books: Books, proposal: Proposal, keys: Column) -> pa.Table:
         "ledger_minor": pa.array(ledger_minor),
         "difference_minor": pa.array(external_minor - ledger_minor),
         "evidence": proposal.evidence,
+        "state": pa.array([state] * count, pa.string()),
+        "evidence_millibits": _where_weighed(proposal.evidence_millibits, count),
+        "margin_millibits": _where_weighed(proposal.margin_millibits, count),
+        "solutions": _where_weighed(proposal.solutions, count),
     }
     return pa.table(columns, schema=GROUP_SCHEMA)
+
+
+def _where_weighed(values: IntArray | None, count: int) -> Column:
+    """The figures of the groups, null where there are none."""
+    if values is None:
+        return pa.nulls(count, pa.int64())
+    return pa.array(values, mask=values < 0)
 
 
 def _sums(amounts: IntArray, members: Membership, count: int) -> IntArray:
@@ -109,7 +131,9 @@ def _members(books: Books, proposal: Proposal, keys: Column) -> pa.Table:
             [books.external.name] * len(external) + [books.ledger.name] * len(ledger), pa.string()
         ),
         "allocated_minor": pa.array(allocated),
-        "role": _roles(np.concatenate([proposal.external_is_fee, proposal.ledger_is_fee])),
+        "role": _roles(
+            np.concatenate([proposal.external_is_fee, proposal.ledger_is_fee]), proposal.residual_role
+        ),
     }
     return pa.table({name: columns[name] for name in MEMBER_SCHEMA.names}, schema=MEMBER_SCHEMA).take(order)
 
@@ -125,8 +149,8 @@ def _other_items(books: Books, rows: Column) -> dict[str, Column]:
     return {"line_id": blank, "entry_id": entries, "line_no": numbers, "asset": asset}
 
 
-def _roles(is_fee: BoolArray) -> Column:
-    return kernel.if_else(pa.array(is_fee), "fee", "principal")
+def _roles(is_residual: BoolArray, role: str) -> Column:
+    return kernel.if_else(pa.array(is_residual), role, "principal")
 
 
 def _ambiguous(books: Books, undecided: Sequence[Undecided]) -> pa.Table:

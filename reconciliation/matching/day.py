@@ -13,6 +13,7 @@ import pyarrow as pa
 from reconciliation.matching.assembly import assemble
 from reconciliation.matching.books import Books, Side
 from reconciliation.matching.columns import BoolArray, IntArray, kernel
+from reconciliation.matching.context import MatchContext
 from reconciliation.matching.declared_group import declared_pairs, match_declared_groups
 from reconciliation.matching.net_of_fee import NET_STEPS, NetStep, pair_net_of_fee
 from reconciliation.matching.one_to_one import pair_by_reference
@@ -24,16 +25,18 @@ Step = Callable[[IntArray, IntArray], Outcome]
 
 
 def match_day(
-    external: pa.Table, ledger: pa.Table, rules: MatchRules, *, rejected: frozenset[str] = frozenset()
+    external: pa.Table, ledger: pa.Table, rules: MatchRules, context: MatchContext | None = None
 ) -> MatchResult:
     """Groups among the open lines of a source and the open ledger lines on its accounts, up to and including one day.
 
     Args:
         external: ``EXTERNAL_ITEM_SCHEMA``, in any order.
         ledger: ``LEDGER_ITEM_SCHEMA``, in any order.
-        rules: passes in their order, identifying references, window in calendar days, fee schedules, group size.
-        rejected: keys of groups that people undid; never proposed again, and no rival to another explanation.
+        rules: passes in their order, identifying references, window in calendar days, fee schedules, bounds.
+        context: the business calendar, what was learned of lags, what people decided; what they undid is never
+            proposed again, and no rival to another explanation.
     """
+    context = context or MatchContext()
     books = Books.open(
         Side.external(external),
         Side.ledger(ledger),
@@ -42,7 +45,7 @@ def match_day(
         window_days=rules.window_days,
         by_account=True,
     )
-    steps = [step for name in rules.passes for step in _steps(books, name, rules, rejected)]
+    steps = [step for name in rules.passes for step in _steps(books, name, rules, context)]
     return _run(books, rules.passes, steps)
 
 
@@ -73,8 +76,9 @@ def match_legs(
     return _run(books, passes, [_by_reference(books, name, rejected) for name in passes])
 
 
-def _steps(books: Books, name: str, rules: MatchRules, rejected: frozenset[str]) -> Iterator[Step]:
+def _steps(books: Books, name: str, rules: MatchRules, context: MatchContext) -> Iterator[Step]:
     """The steps a pass consists of; each works on what the one before left."""
+    rejected = context.rejected
     if name == "net_of_fee":
         for step in NET_STEPS:
             for pair in rules.references:
@@ -84,7 +88,7 @@ def _steps(books: Books, name: str, rules: MatchRules, rejected: frozenset[str])
     elif name == "declared_group":
         for pair in declared_pairs(rules):
             yield _declared(books, pair, rules, rejected)
-    else:
+    elif name in ("exact", "normalised"):
         yield _by_reference(books, name, rejected)
 
 
@@ -116,6 +120,7 @@ class _Round:
     proposals: list[Proposal] = field(default_factory=list)
     undecided: list[Undecided] = field(default_factory=list)
     limits: list[Limit] = field(default_factory=list)
+    suggestions: list[Proposal] = field(default_factory=list)
 
 
 def _run(books: Books, passes: tuple[str, ...], steps: list[Step]) -> MatchResult:
@@ -126,7 +131,8 @@ def _run(books: Books, passes: tuple[str, ...], steps: list[Step]) -> MatchResul
         found = _round(steps, external_open, ledger_open)
         proposals.extend(found.proposals)
         if not found.proposals:
-            return assemble(books, passes, proposals, found.undecided, tuple(dict.fromkeys(found.limits)))
+            limits = tuple(dict.fromkeys(found.limits))
+            return assemble(books, passes, proposals, found.undecided, limits, suggestions=found.suggestions)
 
 
 def _round(steps: list[Step], external_open: BoolArray, ledger_open: BoolArray) -> _Round:
@@ -143,4 +149,5 @@ def _round(steps: list[Step], external_open: BoolArray, ledger_open: BoolArray) 
                 ledger_open[proposal.ledger.rows] = False
         found.undecided.extend(outcome.undecided)
         found.limits.extend(outcome.limits)
+        found.suggestions.extend(suggestion for suggestion in outcome.suggestions if len(suggestion))
     return found

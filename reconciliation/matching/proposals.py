@@ -45,7 +45,10 @@ class Membership:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
-    """Groups of one pass. ``*_is_fee`` marks members, parallel to the membership, whose role is fee."""
+    """Groups of one pass. ``*_is_fee`` marks members, parallel to the membership, whose role is ``residual_role``.
+
+    The bits are parallel to the groups, -1 where there are none; ``solutions`` counts the explanations that fit.
+    """
 
     match_pass: str
     external: Membership
@@ -53,6 +56,10 @@ class Proposal:
     external_is_fee: BoolArray
     ledger_is_fee: BoolArray
     evidence: Column
+    residual_role: str = "fee"
+    evidence_millibits: IntArray | None = None
+    margin_millibits: IntArray | None = None
+    solutions: IntArray | None = None
 
     def __len__(self) -> int:
         return len(self.evidence)
@@ -71,11 +78,15 @@ class Undecided:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What one pass hands to the step: disjoint proposals, what it could not decide, the limits it met."""
+    """What one pass hands to the step: disjoint proposals, what it could not decide, the limits it met.
+
+    ``suggestions`` are proposals that take nothing: their evidence says why they are not automatic.
+    """
 
     proposals: tuple[Proposal, ...] = ()
     undecided: tuple[Undecided, ...] = ()
     limits: tuple[Limit, ...] = ()
+    suggestions: tuple[Proposal, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

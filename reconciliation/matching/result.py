@@ -26,6 +26,10 @@ GROUP_SCHEMA: Final = _schema(
     pa.field("ledger_minor", pa.int64(), nullable=False),
     pa.field("difference_minor", pa.int64(), nullable=False),  # external_minor - ledger_minor
     pa.field("evidence", pa.string(), nullable=False),  # canonical JSON: sorted keys, no blanks
+    pa.field("state", pa.string(), nullable=False),  # confirmed; suggested: takes nothing
+    pa.field("evidence_millibits", pa.int64()),  # null where nothing was weighed
+    pa.field("margin_millibits", pa.int64()),  # how much worse the best assignment without it is
+    pa.field("solutions", pa.int64()),  # explanations that fit, of a group that was searched for
 )
 
 MEMBER_SCHEMA: Final = _schema(
@@ -85,10 +89,13 @@ class MatchResult:
 
     ``ambiguous`` (``AMBIGUOUS_SCHEMA``) has one row per external line that several explanations fit equally well and
     that are not interchangeable; every item in it is still open. ``counts`` has an entry for each pass that was run.
+    ``suggested_groups`` and ``suggested_members`` have the same shapes, take nothing, and may overlap.
     """
 
     groups: pa.Table
     members: pa.Table
+    suggested_groups: pa.Table
+    suggested_members: pa.Table
     ambiguous: pa.Table
     counts: Mapping[str, PassCount]
     limits: tuple[Limit, ...] = ()

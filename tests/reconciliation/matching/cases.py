@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from reconciliation.items import EXTERNAL_ITEM_SCHEMA, LEDGER_ITEM_SCHEMA
-from reconciliation.matching import MatchResult, match_day
+from reconciliation.matching import MatchContext, MatchResult, match_day
 from reconciliation.sources import FeeSchedule, LegRule, MatchRules, ReferencePair
 
 Item = dict[str, Any]
@@ -84,7 +84,7 @@ def matched(
     *,
     rejected: frozenset[str] = frozenset(),
 ) -> MatchResult:
-    return match_day(externals(theirs), ledgers(ours), by or rules(), rejected=rejected)
+    return match_day(externals(theirs), ledgers(ours), by or rules(), MatchContext(rejected=rejected))
 
 
 def pairs_of(result: MatchResult, theirs: Sequence[Item], ours: Sequence[Item]) -> dict[frozenset[str], str]:
