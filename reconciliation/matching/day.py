@@ -14,6 +14,7 @@ from reconciliation.matching.assembly import assemble
 from reconciliation.matching.books import Books, Side
 from reconciliation.matching.columns import BoolArray, IntArray, kernel
 from reconciliation.matching.context import MatchContext
+from reconciliation.matching.decided import match_decided
 from reconciliation.matching.declared_group import declared_pairs, match_declared_groups
 from reconciliation.matching.net_of_fee import NET_STEPS, NetStep, pair_net_of_fee
 from reconciliation.matching.one_to_one import pair_by_reference
@@ -45,8 +46,9 @@ def match_day(
         window_days=rules.window_days,
         by_account=True,
     )
-    steps = [step for name in rules.passes for step in _steps(books, name, rules, context)]
-    return _run(books, rules.passes, steps)
+    passes = ("decision", *rules.passes)
+    steps = [step for name in passes for step in _steps(books, name, rules, context)]
+    return _run(books, passes, steps)
 
 
 def match_legs(
@@ -79,7 +81,9 @@ def match_legs(
 def _steps(books: Books, name: str, rules: MatchRules, context: MatchContext) -> Iterator[Step]:
     """The steps a pass consists of; each works on what the one before left."""
     rejected = context.rejected
-    if name == "net_of_fee":
+    if name == "decision":
+        yield lambda external, ledger: match_decided(books, external, ledger, context)
+    elif name == "net_of_fee":
         for step in NET_STEPS:
             for pair in rules.references:
                 if "batch_ref" in (pair.external, pair.ledger):  # a batch is a matter of declared_group

@@ -5,8 +5,9 @@ whatever pass, day, run or machine found them, and a group people undid is known
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Self
 
 import numpy as np
@@ -141,8 +142,12 @@ def explanation(
     ledger_rows: IntArray,
     pairs: Sequence[ReferencePair],
     fee: Column | None = None,
+    extra: Mapping[str, Column] = MappingProxyType({}),
 ) -> Column:
-    """Canonical JSON per group; ``*_rows`` are the rows whose references speak for it, ``fee`` is JSON itself."""
+    """Canonical JSON per group; ``*_rows`` are the rows whose references speak for it, ``fee`` is JSON itself.
+
+    ``extra``: further keys of the object, as columns of JSON.
+    """
     number, date = json_text.numbers, json_text.dates
     amounts = {
         "difference_minor": number(sums.external_minor - sums.ledger_minor),
@@ -169,7 +174,7 @@ def explanation(
     fields["interchangeable"] = kernel.if_else(several, twins, pa.scalar(None, pa.string()))
     if fee is not None:
         fields["fee"] = fee
-    return json_text.objects(fields)
+    return json_text.objects({**fields, **extra})
 
 
 def _agreeing(
