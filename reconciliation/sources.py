@@ -124,6 +124,20 @@ class Lag(_Model):
         return self
 
 
+class Rail(_Model):
+    """A way that money takes: which kinds of lines it carries, when it is closed, how long it takes.
+
+    ``kinds`` are those of ledger or external lines; left out, it carries every one. Its calendars come on top of the
+    source's; its lag and cut-off stand in for the source's. A rail that names a kind goes before one for every kind.
+    """
+
+    name: Identifier
+    kinds: tuple[str, ...] = ()
+    calendars: tuple[str, ...] = ()
+    lag: Lag | None = None
+    cut_off: time | None = None
+
+
 class ReferencePair(_Model):
     """An external column and a ledger column that name the same thing when equal."""
 
@@ -201,12 +215,22 @@ class LegRule(_Model):
 class Severity(_Model):
     """Exposure bands in minor units by asset; what is missing falls back to the asset's exponent (100, 10 000, 100
     000).
+
+    ``de_minimis_minor``: what is smaller never comes above medium unless it is systemic; the medium band if left out.
+    ``safeguarding``: all accounts of the source hold safeguarded money; ``safeguarding_accounts``: these do. There a
+    shortfall above ``materiality_minor`` (any, where none is written) is critical and due the same day.
+    ``systemic_count``: from how many exceptions of a kind with one batch or counterparty on a day they have one cause.
     """
 
     medium_minor: dict[AssetCode, int] = Field(default_factory=dict)
     high_minor: dict[AssetCode, int] = Field(default_factory=dict)
     critical_minor: dict[AssetCode, int] = Field(default_factory=dict)
+    de_minimis_minor: dict[AssetCode, int] = Field(default_factory=dict)
     client_money: bool = False
+    safeguarding: bool = False
+    safeguarding_accounts: tuple[str, ...] = ()
+    materiality_minor: dict[AssetCode, int] = Field(default_factory=dict)
+    systemic_count: int = Field(default=5, ge=2)
 
 
 class SignOff(_Model):
@@ -228,7 +252,9 @@ class Source(_Model):
     time_zone: Zone = "UTC"
     cut_off: time = time(23, 59, 59)
     calendars: tuple[str, ...] = ("ECB",)
+    asset_calendars: dict[AssetCode, tuple[str, ...]] = Field(default_factory=dict)  # where two assets meet
     lag: Lag = Lag()
+    rails: tuple[Rail, ...] = ()
     ledger_lag_latest: int = Field(default=1, ge=0, le=60)
     files: FileSchedule = FileSchedule()
     natural_key: tuple[str, ...] = ("native_id",)
@@ -264,6 +290,22 @@ class Source(_Model):
             raise ValueError(
                 f"a mapping goes with the formats {_MAPPED}*; {self.format} knows its own columns"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _rails_do_not_compete(self) -> "Source":
+        _no_repeats("rail", (rail.name for rail in self.rails))
+        _no_repeats("kind", (kind for rail in self.rails for kind in rail.kinds or ("of every line",)))
+        return self
+
+    @model_validator(mode="after")
+    def _safeguarded_accounts_are_its_own(self) -> "Source":
+        for account in self.severity.safeguarding_accounts:
+            if account not in self.ledger_accounts:
+                raise ValueError(
+                    f"severity.safeguarding_accounts: {account} is no ledger account of this source, which are "
+                    f"{', '.join(self.ledger_accounts)}"
+                )
         return self
 
     @model_validator(mode="after")
@@ -424,6 +466,7 @@ def _known_keys(*, of_mapping: bool) -> list[str]:
         AccountMapping,
         AccountFiles,
         Lag,
+        Rail,
         FileSchedule,
         ReferencePair,
         FeeSchedule,
