@@ -54,13 +54,24 @@ def _between_sources(books: Books) -> bool:
 
 
 def _tables(books: Books, proposals: Sequence[Proposal], state: str) -> tuple[pa.Table, pa.Table]:
+    """Groups and members; what several passes suggest is told once, by the first."""
     groups = [GROUP_SCHEMA.empty_table()]
     members = [MEMBER_SCHEMA.empty_table()]
+    told: set[str] = set()
     for proposal in proposals:
         keys = pa.array(group_keys(books, proposal.external, proposal.ledger, len(proposal)), pa.string())
-        groups.append(_groups(books, proposal, keys, state))
-        members.append(_members(books, proposal, keys))
+        found = _groups(books, proposal, keys, state), _members(books, proposal, keys)
+        if state == "suggested":
+            known = pa.array(sorted(told), pa.string())
+            found = (_unknown(found[0], known), _unknown(found[1], known))
+            told.update(found[0]["group_key"].to_pylist())
+        groups.append(found[0])
+        members.append(found[1])
     return pa.concat_tables(groups).combine_chunks(), pa.concat_tables(members).combine_chunks()
+
+
+def _unknown(rows: pa.Table, known: Column) -> pa.Table:
+    return rows.filter(kernel.invert(kernel.is_in(rows["group_key"], value_set=known)))
 
 
 def _groups(books: Books, proposal: Proposal, keys: Column, state: str) -> pa.Table:

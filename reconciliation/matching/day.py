@@ -4,8 +4,8 @@ Law: matching what is left once more finds nothing, because the step ends only w
 what is told to be ambiguous is what that last round, which saw only open items, could not decide.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -48,7 +48,8 @@ def match_day(
     )
     passes = ("decision", *rules.passes)
     steps = [step for name in passes for step in _steps(books, name, rules, context)]
-    return _run(books, passes, steps)
+    found = _run(books, passes, steps)
+    return replace(found.result, lag_counts=_lag_counts(books, found.proposals, context.business_days))
 
 
 def match_legs(
@@ -75,7 +76,23 @@ def match_legs(
         by_account=False,
     )
     passes = ("exact", "normalised")
-    return _run(books, passes, [_by_reference(books, name, rejected) for name in passes])
+    return _run(books, passes, [_by_reference(books, name, rejected) for name in passes]).result
+
+
+def _lag_counts(
+    books: Books, proposals: Sequence[Proposal], business_days: IntArray
+) -> tuple[tuple[int, int], ...]:
+    """How many business days lie between the two dates of pairs that an agreeing reference confirmed."""
+    lags = [np.empty(0, dtype=np.int64)]
+    for proposal in proposals:
+        if proposal.match_pass in ("exact", "normalised"):
+            days = books.external.business_date[proposal.external.rows]
+            others = books.ledger.business_date[proposal.ledger.rows]
+            if len(business_days):
+                days, others = (np.searchsorted(business_days, ends, side="right") for ends in (days, others))
+            lags.append(days - others)
+    values, counts = np.unique(np.concatenate(lags), return_counts=True)
+    return tuple(zip(values.tolist(), counts.tolist(), strict=True))
 
 
 def _steps(books: Books, name: str, rules: MatchRules, context: MatchContext) -> Iterator[Step]:
@@ -127,7 +144,15 @@ class _Round:
     suggestions: list[Proposal] = field(default_factory=list)
 
 
-def _run(books: Books, passes: tuple[str, ...], steps: list[Step]) -> MatchResult:
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The result, and the proposals it was made of."""
+
+    result: MatchResult
+    proposals: list[Proposal]
+
+
+def _run(books: Books, passes: tuple[str, ...], steps: list[Step]) -> _Found:
     external_open = np.ones(len(books.external), dtype=np.bool_)
     ledger_open = np.ones(len(books.ledger), dtype=np.bool_)
     proposals: list[Proposal] = []
@@ -136,7 +161,10 @@ def _run(books: Books, passes: tuple[str, ...], steps: list[Step]) -> MatchResul
         proposals.extend(found.proposals)
         if not found.proposals:
             limits = tuple(dict.fromkeys(found.limits))
-            return assemble(books, passes, proposals, found.undecided, limits, suggestions=found.suggestions)
+            result = assemble(
+                books, passes, proposals, found.undecided, limits, suggestions=found.suggestions
+            )
+            return _Found(result, proposals)
 
 
 def _round(steps: list[Step], external_open: BoolArray, ledger_open: BoolArray) -> _Round:

@@ -90,6 +90,7 @@ class MatchResult:
     ``ambiguous`` (``AMBIGUOUS_SCHEMA``) has one row per external line that several explanations fit equally well and
     that are not interchangeable; every item in it is still open. ``counts`` has an entry for each pass that was run.
     ``suggested_groups`` and ``suggested_members`` have the same shapes, take nothing, and may overlap.
+    ``lag_counts``: lags in business days of the pairs that a reference confirmed, with how often each occurred.
     """
 
     groups: pa.Table
@@ -99,3 +100,4 @@ class MatchResult:
     ambiguous: pa.Table
     counts: Mapping[str, PassCount]
     limits: tuple[Limit, ...] = ()
+    lag_counts: tuple[tuple[int, int], ...] = ()
