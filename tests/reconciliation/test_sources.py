@@ -9,7 +9,14 @@ import yaml
 from dagster_project.project import packaged_sources
 from reconciliation.errors import SourcesError
 from reconciliation.file_schedule import FileSchedule
-from reconciliation.sources import Source, parse_sources
+from reconciliation.sources import (
+    PRESET_PASSES,
+    GroupRule,
+    MatchLimits,
+    MatchRules,
+    Source,
+    parse_sources,
+)
 
 TEXT = packaged_sources()
 
@@ -165,6 +172,23 @@ def test_what_is_no_sources_file_is_a_sentence(text: str) -> None:
 def test_every_key_of_a_source_is_explained_in_the_file_that_init_writes() -> None:
     explained = set(yaml.safe_load(TEXT)["sources"][0]) | set(yaml.safe_load(TEXT)["sources"][1])
     assert set(Source.model_fields) == explained
+
+
+def test_every_key_of_the_match_rules_is_explained_there_too() -> None:
+    keys = {key for model in (MatchRules, GroupRule, MatchLimits) for key in model.model_fields}
+    assert [key for key in sorted(keys) if f"{key}:" not in TEXT] == []
+
+
+def test_a_source_that_names_no_passes_has_those_of_its_kind() -> None:
+    found = {source.kind: source.match.passes for source in parse_sources(TEXT).sources}
+    assert found == PRESET_PASSES
+    assert "in_text" in found["bank"]
+    assert "in_text" not in found["processor"]
+
+
+def test_passes_that_a_source_names_are_its_own() -> None:
+    text = TEXT.replace("      window_days: 10", "      passes: [exact]\n      window_days: 10", 1)
+    assert parse_sources(text)["bank"].match.passes == ("exact",)
 
 
 MAPPED = """
