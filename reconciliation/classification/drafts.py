@@ -1,32 +1,19 @@
-"""From a draft of exceptions to the finished tables: key, age, severity and factors, the same way for every kind.
+"""Drafts of exceptions: what is wrong with which lines, before keys, ages and severities are added (``finishing``).
 
-A draft says what is wrong with which lines. Law: everything added here is a function of the draft's row, the source's
-settings, the calendar and ``as_of``; the order of the rows does not matter. Per distinct combination of factors one
-JSON text is written, not per row; only the digest of the key is made row by row.
+Shapes and how to fill and join them; decides nothing.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
 from typing import Any, Final
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
-from reconciliation.classification.calendars import BusinessCalendar, Days, map_days
-from reconciliation.classification.severity import assess, exposure_levels
-from reconciliation.classification.shapes import (
-    EXCEPTION_SCHEMA,
-    FAMILY_OF_KIND,
-    MEMBER_SCHEMA,
-    Classified,
-    exception_key,
-)
-from reconciliation.sources import Source
+from reconciliation.classification.calendars import Days
+from reconciliation.classification.shapes import EXCEPTION_SCHEMA, MEMBER_SCHEMA
 
 _COPIED: Final = (
     "class", "kind", "side", "account", "line_key", "line_id", "entry_key", "entry_id", "line_no", "amount_minor",
@@ -39,6 +26,11 @@ DRAFT_SCHEMA: Final = pa.schema(
         *[EXCEPTION_SCHEMA.field(name).with_nullable(True) for name in _COPIED],
         pa.field("natural_key", pa.string()),
         pa.field("why", pa.string()),
+        pa.field("family", pa.string()),  # where it is not the one of its kind
+        pa.field("late", pa.int64()),  # business days past due, where its own calendar says otherwise
+        pa.field("calendar", pa.string()),  # the version of that calendar
+        pa.field("facts", pa.string()),  # further factors as a JSON object
+        pa.field("floor", pa.string()),  # a severity that it never falls below
     ]
 )
 
@@ -76,38 +68,6 @@ def joined(drafts: list[Draft]) -> Draft:
     )
 
 
-def finished(
-    draft: Draft, *, source: Source, as_of: date, calendar: BusinessCalendar, exponents: Mapping[str, int]
-) -> Classified:
-    """The exceptions with keys, ages, severities and factors, sorted by key; the members sorted likewise."""
-    rows = draft.exceptions
-    kinds, sides, keys = (rows[name].to_numpy() for name in ("kind", "side", "natural_key"))
-    exception_keys = pa.array(
-        [
-            exception_key(source.id, side, key, FAMILY_OF_KIND[kind])
-            for kind, side, key in zip(kinds, sides, keys, strict=True)
-        ],
-        pa.string(),
-    )
-    ages = map_days(days_of(rows["item_date"]), lambda day: calendar.business_days_between(day, as_of))
-    severities, factors = _weighed(rows, source=source, as_of=as_of, calendar=calendar, exponents=exponents)
-    added = {
-        "exception_key": exception_keys,
-        "severity": severities,
-        "age_business_days": ages,
-        "factors": factors,
-    }
-    columns: dict[str, Any] = {name: rows[name] for name in _COPIED} | added
-    exceptions = draft_table(columns, rows.num_rows, EXCEPTION_SCHEMA)
-    member_columns: dict[str, Any] = {name: draft.members[name] for name in MEMBER_SCHEMA.names[1:]}
-    member_columns["exception_key"] = exception_keys.take(draft.members["draft_row"].combine_chunks())
-    members = draft_table(member_columns, draft.members.num_rows, MEMBER_SCHEMA)
-    return Classified(
-        exceptions=exceptions.sort_by("exception_key"),
-        members=members.sort_by([(name, "ascending") for name in MEMBER_SCHEMA.names]),
-    )
-
-
 def days_of(column: pa.ChunkedArray[Any] | pa.Array[Any]) -> Days:
     """Dates without nulls as days since 1970-01-01."""
     return column.cast(pa.int32()).to_numpy().astype(np.int64)
@@ -116,44 +76,6 @@ def days_of(column: pa.ChunkedArray[Any] | pa.Array[Any]) -> Days:
 def dates_from(days: Days) -> pa.Array[Any]:
     """Days since 1970-01-01 as date32."""
     return pa.array(days.astype(np.int32)).cast(pa.date32())
-
-
-def _weighed(
-    rows: pa.Table, *, source: Source, as_of: date, calendar: BusinessCalendar, exponents: Mapping[str, int]
-) -> tuple[pa.Array[Any], pa.Array[Any]]:
-    """Severity and factors of every row; one assessment per distinct combination of what they depend on."""
-    difference = rows["difference_minor"].to_numpy().astype(np.int64)
-    amount = rows["amount_minor"].to_numpy().astype(np.int64)
-    is_review = np.asarray(rows["class"].to_pandas() == "review", dtype=bool)
-    exposure = np.where(is_review, amount, difference)  # candidates compete: only the line itself is in doubt
-    assets = np.array(rows["asset"].to_pylist(), dtype=object)
-    frame = pd.DataFrame(
-        {
-            "class": rows["class"].to_pandas(),
-            "kind": rows["kind"].to_pandas(),
-            "why": rows["why"].to_pandas(),
-            "exposure": exposure_levels(exposure, assets, source.severity, exponents=exponents),
-            "shortfall": source.severity.client_money & (difference < 0),
-            "late": map_days(days_of(rows["due_on"]), lambda day: calendar.business_days_between(day, as_of)),
-        }
-    )
-    grouped = frame.groupby(list(frame.columns), sort=False, dropna=False)
-    places = grouped.ngroup().to_numpy(dtype=np.int64)
-    severities, factors = [], []
-    for row in frame[~pd.Series(places).duplicated().to_numpy()].itertuples(index=False, name=None):
-        exception_class, kind, why, level, shortfall, late = row
-        assessment = assess(
-            kind=kind,
-            exception_class=exception_class,
-            exposure=int(level),
-            client_money_shortfall=bool(shortfall),
-            late_business_days=int(late),
-        )
-        severities.append(assessment.severity)
-        content = {**assessment.factors, "calendar": calendar.version, "why": why}
-        factors.append(json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False))
-    picks = pa.array(places, pa.int64())
-    return pa.array(severities, pa.string()).take(picks), pa.array(factors, pa.string()).take(picks)
 
 
 def _column(value: Any, row_count: int, column_type: pa.DataType) -> pa.Array[Any]:

@@ -18,13 +18,16 @@ from typing import Any, Final
 
 from ledger_core.money import ISO_4217_EXPONENTS
 from reconciliation.classification.calendars import BusinessCalendar
-from reconciliation.classification.drafts import MEMBER_DRAFT_SCHEMA, Draft, draft_table, finished
+from reconciliation.classification.drafts import MEMBER_DRAFT_SCHEMA, Draft, draft_table
 from reconciliation.classification.expected_files import FileCalendar
+from reconciliation.classification.finishing import Scales, finished
 from reconciliation.classification.shapes import (
+    FAMILY_OF_KIND,
     AcceptedStatement,
     Classified,
     RefusedDelivery,
     UnexplainedRest,
+    exception_key,
 )
 from reconciliation.sources import Source
 
@@ -114,6 +117,12 @@ def balance_breaks(
     return _finished(rows, source=source, as_of=as_of, calendar=calendar, exponents=exponents)
 
 
+def file_gap_key(source: Source, account: str, day: date) -> str:
+    """The key that the exception about an account's absent file for a date has, once it is overdue."""
+    place = account if source.files.per == "account" else None
+    return exception_key(source.id, "external", _natural_key(place, day.isoformat()), FAMILY_OF_KIND["missing_file"])
+
+
 def _of_place(source: Source, account: str, accepted: Sequence[AcceptedStatement]) -> list[AcceptedStatement]:
     """The statements that serve an account: its own and those for all; every one where one file serves the source."""
     if source.files.per == "source":
@@ -186,12 +195,16 @@ def _row(
         "difference_minor": 0,
         "item_date": day,
         "due_on": day,
-        "natural_key": f"{account or _WHOLE_SOURCE}\x1f{place}",
+        "natural_key": _natural_key(account, place),
         "why": why,
     }
+
+
+def _natural_key(account: str | None, place: str) -> str:
+    return f"{account or _WHOLE_SOURCE}\x1f{place}"
 
 
 def _finished(rows: Sequence[Mapping[str, Any]], **settings: Any) -> Classified:
     columns = {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}
     members = MEMBER_DRAFT_SCHEMA.empty_table()
-    return finished(Draft(exceptions=draft_table(columns, len(rows)), members=members), **settings)
+    return finished(Draft(exceptions=draft_table(columns, len(rows)), members=members), Scales(**settings))

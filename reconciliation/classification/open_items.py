@@ -22,19 +22,20 @@ The order of precedence is fixed; an item that one step explains is not looked a
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ledger_core.money import ISO_4217_EXPONENTS
 from reconciliation.classification.ambiguity import ambiguous_draft
 from reconciliation.classification.calendars import BusinessCalendar
-from reconciliation.classification.drafts import Draft, dates_from, days_of, draft_table, finished, joined
+from reconciliation.classification.drafts import Draft, dates_from, draft_table, joined
 from reconciliation.classification.duplicates import duplicates
+from reconciliation.classification.finishing import Scales, causes_of, finished
 from reconciliation.classification.mismatches import (
     Items,
     external_columns,
@@ -42,12 +43,12 @@ from reconciliation.classification.mismatches import (
     mismatches,
     withdrawn_lines,
 )
-from reconciliation.classification.references import Flags, Rows
-from reconciliation.classification.shapes import AmbiguousCase, Classified, ledger_natural_key
+from reconciliation.classification.references import Flags, Rows, true_where
+from reconciliation.classification.shapes import KEY_MARK, AmbiguousCase, Classified
+from reconciliation.classification.windows import Clock, Windows, external_windows, ledger_windows
 from reconciliation.items import EXTERNAL_ITEM_SCHEMA, LEDGER_ITEM_SCHEMA
 from reconciliation.sources import Source
 
-_EPOCH: Final = date(1970, 1, 1)
 _NO_ROWS: Final[Rows] = np.zeros(0, dtype=np.int64)
 
 
@@ -64,6 +65,9 @@ def classify(
     source: Source,
     calendar: BusinessCalendar,
     exponents: Mapping[str, int] = ISO_4217_EXPONENTS,
+    lag_counts: Sequence[tuple[int, int]] = (),
+    not_duplicate: Collection[tuple[str, str]] = (),
+    balances: Mapping[str, int] = MappingProxyType({}),
 ) -> Classified:
     """The exceptions of one source after matching day ``as_of``; every open item is a member of exactly one.
 
@@ -78,6 +82,11 @@ def classify(
         waiting_for_file: ledger account to the business dates whose expected file has not been accepted.
         as_of: the business date that is classified; items are not later than it.
         exponents: minor digits per asset, for the default severity bands.
+        lag_counts: lags in business days (external less ledger) with how often they were confirmed; for what is to be
+            expected of timing items, never for what they are.
+        not_duplicate: (side, natural key) of lines that people found to be no duplicates; the natural key is a line key
+            or ``ledger_natural_key``.
+        balances: what our book says of each account, for exposure as a share of it.
 
     Raises:
         ReconciliationError: an asset has neither severity bands nor a known exponent.
@@ -94,10 +103,12 @@ def classify(
     pairs = mismatches(items, free_external, free_ledger)
     free_external &= ~pairs.external
     free_ledger &= ~pairs.ledger
+    is_single_external = _decided(items.external["line_key"], "external", not_duplicate)
+    is_single_ledger = _decided(_ledger_keys(items.ledger), "ledger", not_duplicate)
     repeated_external = duplicates(
         items.external,
         taken_external.cast(EXTERNAL_ITEM_SCHEMA),
-        allowed=free_external & ~pairs.has_equal_external,
+        allowed=free_external & ~pairs.has_equal_external & ~is_single_external,
         references=_unique(pair.external for pair in source.match.references),
         natural_key="line_key",
         same=("kind",),
@@ -105,26 +116,33 @@ def classify(
     repeated_ledger = duplicates(
         items.ledger,
         taken_ledger.cast(LEDGER_ITEM_SCHEMA),
-        allowed=free_ledger & ~pairs.has_equal_ledger,
+        allowed=free_ledger & ~pairs.has_equal_ledger & ~is_single_ledger,
         references=_unique(pair.ledger for pair in source.match.references),
         natural_key="entry_key",
         same=("counterparty",),
     )
+    clock = Clock(
+        source=source,
+        calendar=calendar,
+        as_of=as_of,
+        waiting_for_file=waiting_for_file,
+        lag_counts=tuple(lag_counts),
+    )
     alone = [
-        _external_draft(items, free_external, repeated_external, as_of),
-        _ledger_draft(items, free_ledger, repeated_ledger, waiting_for_file, as_of),
+        _external_draft(items, free_external, repeated_external, clock),
+        _ledger_draft(items, free_ledger, repeated_ledger, clock),
     ]
     draft = joined([review, *withdrawals, *pairs.drafts, *alone])
-    return finished(draft, source=source, as_of=as_of, calendar=calendar, exponents=exponents)
+    scales = Scales(source=source, calendar=calendar, as_of=as_of, exponents=exponents, balances=balances)
+    return finished(draft, scales, causes=causes_of(draft, items.external, items.ledger))
 
 
-def _external_draft(items: Items, free: Flags, repeated: Flags, as_of: date) -> Draft:
+def _external_draft(items: Items, free: Flags, repeated: Flags, clock: Clock) -> Draft:
     """External lines that are alone: duplicates, chargebacks, charges, and what our book has not yet or not at all."""
     numbers = np.flatnonzero(free)
     rows = items.external.take(numbers)
-    columns = external_columns(rows, items)
+    windows = external_windows(rows, clock)
     kinds = rows["kind"].to_numpy()
-    is_late = days_of(columns["due_on"]) < (as_of - _EPOCH).days
     conditions = [repeated[numbers], kinds == "chargeback", np.isin(kinds, items.source.never_in_ledger)]
     names = ["duplicate_external", "chargeback_unbooked", "unrecorded_charge"]
     reasons = [
@@ -132,14 +150,13 @@ def _external_draft(items: Items, free: Flags, repeated: Flags, as_of: date) -> 
         "the source took back money and our book does not say so",
         "a charge of the source that has to be booked",
     ]
-    by_now = np.where(is_late, "our book should have it by now", "our book may still be behind")
+    is_explained: Flags = np.any(conditions, axis=0)
+    columns = external_columns(rows, items) | _timed(windows, is_explained)
     columns |= {
         "kind": np.select(conditions, names, default="missing_in_ledger").astype(object),
-        "class": np.where(is_late | np.any(conditions, axis=0), "genuine", "timing").astype(object),
-        "why": np.select(conditions, reasons, default=by_now).astype(object),
+        "why": np.select(conditions, reasons, default=windows.why).astype(object),
         "difference_minor": rows["amount_minor"],
     }
-    columns["expected_clear_on"] = _only_where(columns["due_on"], ~np.any(conditions, axis=0))
     order = np.arange(len(numbers))
     return Draft(
         exceptions=draft_table(columns, len(numbers)),
@@ -147,37 +164,26 @@ def _external_draft(items: Items, free: Flags, repeated: Flags, as_of: date) -> 
     )
 
 
-def _ledger_draft(
-    items: Items, free: Flags, repeated: Flags, waiting_for_file: Mapping[str, Collection[date]], as_of: date
-) -> Draft:
+def _ledger_draft(items: Items, free: Flags, repeated: Flags, clock: Clock) -> Draft:
     """Ledger lines that are alone: duplicates, and what the source has not reported yet or at all."""
     numbers = np.flatnonzero(free)
     rows = items.ledger.take(numbers)
-    windows = _due_windows(items, rows, waiting_for_file, as_of)
+    windows = ledger_windows(rows, clock)
     is_again = repeated[numbers]
-    is_timing = ~is_again & windows["is_timing"].to_numpy(dtype=bool)
     again = "our book says again what a matched entry has said; the source has it once"
-    columns = {
+    columns = _timed(windows, is_again) | {
         "side": "ledger",
         "kind": np.where(is_again, "duplicate_ledger", "missing_at_source").astype(object),
-        "class": np.where(is_timing, "timing", "genuine").astype(object),
-        "why": np.where(is_again, again, windows["why"].to_numpy(dtype=object)),
+        "why": np.where(is_again, again, windows.why),
         "account": rows["account"],
         "entry_key": rows["entry_key"],
         "entry_id": rows["entry_id"],
         "line_no": rows["line_no"],
-        "natural_key": [
-            ledger_natural_key(str(key), int(line_no))
-            for key, line_no in zip(rows["entry_key"].to_numpy(), rows["line_no"].to_numpy(), strict=True)
-        ],
+        "natural_key": _ledger_keys(rows),
         "amount_minor": rows["amount_minor"],
         "difference_minor": -rows["amount_minor"].to_numpy(),
         "asset": rows["asset"],
         "item_date": rows["business_date"],
-        "due_on": dates_from(windows["due_on"].to_numpy(dtype=np.int64)),
-        "expected_clear_on": _only_where(
-            dates_from(windows["expected_clear_on"].to_numpy(dtype=np.int64)), ~is_again
-        ),
     }
     order = np.arange(len(numbers))
     return Draft(
@@ -186,48 +192,30 @@ def _ledger_draft(
     )
 
 
-def _due_windows(
-    items: Items, rows: pa.Table, waiting_for_file: Mapping[str, Collection[date]], as_of: date
-) -> pd.DataFrame:
-    """Per ledger row due_on, expected_clear_on (days since 1970-01-01), is_timing, why; worked out once per account and
-    date."""
-    calendar, lag = items.calendar, items.source.lag
-    keys = pd.DataFrame({"account": rows["account"].to_pandas(), "day": days_of(rows["business_date"])})
-    windows = []
-    for account, number in keys.drop_duplicates().itertuples(index=False, name=None):
-        day = _EPOCH + timedelta(days=int(number))
-        earliest, due = (
-            calendar.add_business_days(day, lag.earliest),
-            calendar.add_business_days(day, lag.latest),
-        )
-        absent = sorted(
-            {late for late in waiting_for_file.get(account, ()) if earliest <= late <= min(due, as_of)}
-        )
-        if absent:
-            why = f"waits for the file of {', '.join(late.isoformat() for late in absent)}"
-        else:
-            why = (
-                "the source may still report it"
-                if as_of <= due
-                else "the source should have reported it by now"
-            )
-        expected = calendar.add_business_days(day, lag.expected)
-        windows.append(
-            {
-                "account": account,
-                "day": number,
-                "due_on": (due - _EPOCH).days,
-                "expected_clear_on": (expected - _EPOCH).days,
-                "is_timing": bool(absent) or as_of <= due,
-                "why": why,
-            }
-        )
-    known = pd.DataFrame(
-        windows, columns=["account", "day", "due_on", "expected_clear_on", "is_timing", "why"]
-    )
-    return keys.merge(
-        known.astype({"account": keys["account"].dtype, "day": np.int64}), on=["account", "day"], how="left"
-    )
+def _timed(windows: Windows, is_explained: Flags) -> dict[str, Any]:
+    """Class, dates and lateness by the due window; what is explained otherwise is genuine, and clears by nobody."""
+    is_timing = windows.is_timing & ~is_explained
+    expected = np.where(is_timing, windows.expected_clear_on, windows.contract_clear_on)
+    return {
+        "class": np.where(is_timing, "timing", "genuine").astype(object),
+        "due_on": dates_from(windows.due_on),
+        "expected_clear_on": _only_where(dates_from(expected), ~is_explained),
+        "late": windows.late,
+        "calendar": windows.calendar,
+        "facts": np.where(is_timing, windows.timing_facts, windows.facts),
+    }
+
+
+def _decided(keys: Any, side: str, decisions: Collection[tuple[str, str]]) -> Flags:
+    """Which natural keys people spoke about."""
+    chosen = pa.array(sorted(key for of_side, key in decisions if of_side == side), pa.string())
+    return true_where(pc.is_in(keys, value_set=chosen))
+
+
+def _ledger_keys(rows: pa.Table) -> Any:
+    """The natural keys of ledger lines; ``ledger_natural_key`` for many."""
+    parts: tuple[Any, Any, Any] = (rows["entry_key"], rows["line_no"].cast(pa.string()), KEY_MARK)
+    return pc.binary_join_element_wise(*parts)
 
 
 def _only_where(dates: pa.Array[Any], flags: Flags) -> pa.Array[Any]:

@@ -1,14 +1,20 @@
 """How bad an exception is: separate factors, added up in bands, all of them stored.
 
-Law: severity is a function of the stored factors alone, and age alone never makes a trifle critical.
+Laws: severity is a function of the stored factors alone (``severity_of``, which reads nothing else); age alone never
+makes a trifle critical; timing is information, whatever else holds.
 
     start        exposure |difference|: below medium = low, then medium, high, critical
                  (source.severity; by default 100, 10 000 and 100 000 major units of the asset)
-    + 1 band     direction: client money, and the source holds less than our book says
-    + 1 band     lateness: five or more business days past due
+    + 1 band     share: one percent or more of the account's balance, where that is known
+    + 1 band     direction: client or safeguarded money, and the source holds less than our book says
+    + 1 band     lateness: five or more business days past the latest due date
     + 1 band     class: duplicate, sign mismatch, conflicting version (the book itself is doubtful, not only late)
-    at most      medium, if the exposure is below medium
-    at least     critical for balance_break; high for missing_file, control_total, sequence_gap
+    + 1 band     regulatory: an account of safeguarded money
+    + 1 band     systemic: one kind with one batch or counterparty, five times a day or as often as the source says
+    - 1 band     confidence is low: which line belongs to which is in doubt, not whether the money is there
+    at most      medium for a trifle (below de_minimis_minor, or the medium band), unless it is systemic
+    at least     critical for balance_break and for a material shortfall of safeguarded money, which is due the same
+                 day; high for missing_file, control_total, sequence_gap; medium for a limit that was met
     always       info for timing: it is expected to clear by itself
 
 Example: a duplicate payout of 12 000.00 EUR, one day late, is high by exposure and one band more by class: critical.
@@ -17,7 +23,7 @@ Example: a duplicate payout of 12 000.00 EUR, one day late, is high by exposure 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +36,7 @@ from reconciliation.vocabulary import SEVERITIES
 INFO, LOW, MEDIUM, HIGH, CRITICAL = range(len(SEVERITIES))
 DEFAULT_BANDS_MAJOR: Final = (100, 10_000, 100_000)  # medium, high, critical
 LATE_FROM_BUSINESS_DAYS: Final = 5
+SHARE_FROM_PPM: Final = 10_000
 
 CLASS_WEIGHTS: Final = MappingProxyType(
     dict.fromkeys(("duplicate_external", "duplicate_ledger", "sign_mismatch", "conflicting_version"), 1)
@@ -37,8 +44,35 @@ CLASS_WEIGHTS: Final = MappingProxyType(
 FLOORS: Final = MappingProxyType(
     {"balance_break": CRITICAL, "missing_file": HIGH, "control_total": HIGH, "sequence_gap": HIGH}
 )
+LOW_CONFIDENCE: Final = frozenset({"ambiguous"})
+
+_SHARES: Final = ((1, 1_000_000), (10, 100_000), (100, 10_000), (1_000, 1_000), (10_000, 100))
+_RAISING: Final = ("share", "direction", "lateness", "class_weight", "regulatory", "systemic")
 
 Factor = str | int | bool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Circumstances:
+    """What else is known of an exception; nothing of it by default.
+
+    ``share_ppm``: the largest of 100, 1 000, 10 000, 100 000 and 1 000 000 parts per million of the account's balance
+    that the exposure reaches, else 0; None where no balance is known. ``systemic_count`` and ``systemic_net_minor``:
+    exceptions with the same cause on the day and the sum of their differences, where they are enough to be one cause.
+    ``is_trifle``: below the source's de-minimis; None takes the medium band for it. ``is_material``: a shortfall above
+    the written materiality of a safeguarded account. ``floor``: a level of its own that it never falls below.
+    """
+
+    share_ppm: int | None = None
+    regulatory: bool = False
+    is_material: bool = False
+    is_trifle: bool | None = None
+    systemic_count: int | None = None
+    systemic_net_minor: int | None = None
+    floor: int | None = None
+
+
+_NOTHING_ELSE: Final = Circumstances()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +81,71 @@ class Assessment:
 
     severity: str
     factors: Mapping[str, Factor]
+
+
+def severity_of(factors: Mapping[str, Any]) -> str:
+    """The severity that stored factors stand for; needs nothing but what ``assess`` stores."""
+    if factors["class"] == "timing":
+        return SEVERITIES[INFO]
+    level = SEVERITIES.index(factors["exposure"]) + sum(factors[name] for name in _RAISING)
+    level -= factors["confidence"] == "low"
+    level = min(max(level, LOW), CRITICAL)
+    if factors["ceiling"] is not None:
+        level = min(level, SEVERITIES.index(factors["ceiling"]))
+    if factors["floor"] is not None:
+        level = max(level, SEVERITIES.index(factors["floor"]))
+    return SEVERITIES[level]
+
+
+def assess(
+    *,
+    kind: str,
+    exception_class: str,
+    exposure: int,
+    client_money_shortfall: bool,
+    late_business_days: int,
+    circumstances: Circumstances = _NOTHING_ELSE,
+) -> Assessment:
+    """The severity of one combination of factors; ``exposure`` is a level as ``exposure_levels`` gives it."""
+    known = circumstances
+    is_systemic = known.systemic_count is not None
+    is_trifle = exposure < MEDIUM if known.is_trifle is None else known.is_trifle
+    same_day = known.regulatory and known.is_material and client_money_shortfall and exception_class == "genuine"
+    floors = (FLOORS.get(kind), known.floor, CRITICAL if same_day else None)
+    floor = max((level for level in floors if level is not None), default=None)
+    factors: dict[str, Factor] = {
+        "class": exception_class,
+        "exposure": SEVERITIES[exposure],
+        "exposure_share_ppm": known.share_ppm,
+        "share": int(known.share_ppm is not None and known.share_ppm >= SHARE_FROM_PPM),
+        "direction": int(client_money_shortfall),
+        "lateness": int(late_business_days >= LATE_FROM_BUSINESS_DAYS),
+        "late_business_days": late_business_days,
+        "class_weight": CLASS_WEIGHTS.get(kind, 0),
+        "regulatory": int(known.regulatory),
+        "systemic": int(is_systemic),
+        "systemic_count": known.systemic_count,
+        "systemic_net_minor": known.systemic_net_minor,
+        "confidence": "low" if kind in LOW_CONFIDENCE else "high",
+        "ceiling": SEVERITIES[MEDIUM] if is_trifle and not is_systemic else None,
+        "floor": None if floor is None else SEVERITIES[floor],
+        "same_day": same_day,
+    }
+    return Assessment(severity=severity_of(factors), factors=factors)
+
+
+def share_bands(
+    exposure_minor: npt.NDArray[np.int64], balance_minor: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """The share of the balance that each exposure reaches, as ``Circumstances`` counts it; a balance of zero tells
+    nothing: -1.
+    """
+    exposure, balance = np.abs(exposure_minor), np.abs(balance_minor)
+    reached = np.zeros(len(exposure), dtype=np.int64)
+    for part, ppm in reversed(_SHARES):
+        reached[exposure >= -(-balance // part)] = ppm
+    reached[balance == 0] = -1
+    return reached
 
 
 def exposure_levels(
@@ -67,36 +166,6 @@ def exposure_levels(
         bands = _bands_minor(asset, settings, exponents)
         levels[rows] = LOW + np.searchsorted(bands, np.abs(exposure_minor[rows]), side="right")
     return levels
-
-
-def assess(
-    *, kind: str, exception_class: str, exposure: int, client_money_shortfall: bool, late_business_days: int
-) -> Assessment:
-    """The severity of one combination of factors; ``exposure`` is a level as ``exposure_levels`` gives it."""
-    direction = int(client_money_shortfall)
-    lateness = int(late_business_days >= LATE_FROM_BUSINESS_DAYS)
-    weight = CLASS_WEIGHTS.get(kind, 0)
-    floor = FLOORS.get(kind)
-    ceiling = MEDIUM if exposure < MEDIUM else None
-    level = min(exposure + direction + lateness + weight, CRITICAL)
-    if ceiling is not None:
-        level = min(level, ceiling)
-    if floor is not None:
-        level = max(level, floor)
-    if exception_class == "timing":
-        level = INFO
-    return Assessment(
-        severity=SEVERITIES[level],
-        factors={
-            "exposure": SEVERITIES[exposure],
-            "direction": direction,
-            "lateness": lateness,
-            "late_business_days": late_business_days,
-            "class_weight": weight,
-            "ceiling": None if ceiling is None else SEVERITIES[ceiling],
-            "floor": None if floor is None else SEVERITIES[floor],
-        },
-    )
 
 
 def _bands_minor(asset: str, settings: Severity, exponents: Mapping[str, int]) -> npt.NDArray[np.int64]:

@@ -14,6 +14,8 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+KEY_MARK: Final = "\x1f"  # parts the parts of a natural key
+
 _EXCEPTION_FIELDS: Final[list[pa.Field[Any]]] = [
     pa.field("exception_key", pa.string(), nullable=False),
     pa.field("class", pa.string(), nullable=False),  # vocabulary.EXCEPTION_CLASSES
@@ -119,6 +121,20 @@ class UnexplainedRest:
     unexplained_minor: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitNote:
+    """A bound of matching that was met, with what it left open; the fields are those of matching's own note."""
+
+    match_pass: str
+    what: str
+    account: str
+    asset: str
+    reference: str
+    external_count: int
+    ledger_count: int
+    limit: int
+
+
 def exception_key(source_id: str, side: str, natural_key: str, family: str) -> str:
     """The stable key: SHA-256 in hex. ``natural_key`` is a line key, ``ledger_natural_key``, or a file's place."""
     return hashlib.sha256(f"{source_id}\x1f{side}\x1f{natural_key}\x1f{family}".encode()).hexdigest()
@@ -126,4 +142,4 @@ def exception_key(source_id: str, side: str, natural_key: str, family: str) -> s
 
 def ledger_natural_key(entry_key: str, line_no: int) -> str:
     """The natural key of a ledger line."""
-    return f"{entry_key}\x1f{line_no}"
+    return f"{entry_key}{KEY_MARK}{line_no}"

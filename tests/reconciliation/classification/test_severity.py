@@ -121,12 +121,21 @@ def test_the_stored_factors_name_everything_that_made_the_severity() -> None:
     assert library.startswith("holidays ")
     assert found["factors"] == {
         "ceiling": None,
+        "class": "genuine",
         "class_weight": 0,
+        "confidence": "high",
         "direction": 0,
         "exposure": "medium",
+        "exposure_share_ppm": None,
         "floor": None,
         "late_business_days": 6,
         "lateness": 1,
+        "regulatory": 0,
+        "same_day": False,
+        "share": 0,
+        "systemic": 0,
+        "systemic_count": None,
+        "systemic_net_minor": None,
         "why": "the source should have reported it by now",
     }
     assert found["severity"] == "high"
