@@ -14,6 +14,7 @@ from typing import Any
 import dagster as dg
 
 from ledger_core.money import exponent_of, format_minor
+from reconciliation.classification import TimingQuality
 from reconciliation.daily.reconcile import RunOutcome
 from reconciliation.evidence.day import SourceDay
 from reconciliation.evidence.page import bridge_table
@@ -93,8 +94,8 @@ def of_matches(day: SourceDay, outcome: RunOutcome) -> Metadata:
     }
 
 
-def of_exceptions(day: SourceDay, source: Source) -> Metadata:
-    """What is open, by class, and its value by asset."""
+def of_exceptions(day: SourceDay, source: Source, timing: TimingQuality | None) -> Metadata:
+    """What is open, by class, and its value by asset; and how well the word timing has kept of late."""
     opened = day.value_open()
     rows = [
         (group.exception_class, group.kind, group.severity, group.item_count, _money(group.amount_minor, group.asset))
@@ -108,6 +109,9 @@ def of_exceptions(day: SourceDay, source: Source) -> Metadata:
         "Open source gaps": day.count(exception_class="source_gap"),
         "Open for review": day.count(exception_class="review"),
         "Open critical": day.count(at_least="critical"),
+        "Timing judged": timing.judged_count if timing else 0,
+        "Timing precision %": _percent(timing.precision_ppm if timing else None),
+        "Timing recall %": _percent(timing.recall_ppm if timing else None),
         **_plotted("Value open", {asset: opened.get(asset, 0) for asset in _assets(source)}),
         "Value open": _amounts(opened),
     }
@@ -178,6 +182,11 @@ def uneven(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
 def matched_percent(day: SourceDay) -> float:
     """Share of the day's lines that are explained, in percent with one decimal; 100 where there was none to match."""
     return day.matched_count * 1000 // day.line_count / 10 if day.line_count else 100.0
+
+
+def _percent(ppm: int | None) -> float:
+    """Parts per million in percent, with two decimals; 100 where there was nothing to judge."""
+    return 100.0 if ppm is None else ppm // 100 / 100
 
 
 def _by_asset(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:

@@ -17,10 +17,11 @@ from ledger_core.balance import trial_balance
 from ledger_core.sql import translated_errors
 from ledger_core.verify import Check, verify
 from reconciliation.alerts import Alert, write_alerts
-from reconciliation.classification import BusinessCalendar
+from reconciliation.classification import BusinessCalendar, TimingQuality
 from reconciliation.daily.reconcile import RunFacts, RunOutcome, reconcile, record_failure
 from reconciliation.errors import AlreadyRunning
 from reconciliation.evidence.day import AbsentFiles, SourceDay, read_absent_files, read_source_day
+from reconciliation.evidence.timing import read_timing_quality
 from reconciliation.intake.source_versions import register_sources
 from reconciliation.sources import Source
 
@@ -89,6 +90,14 @@ def source_day(project: Project, source: Source, day: date) -> SourceDay:
     """A source's business day as the books stand."""
     with translated_errors(), project.database.session("tieout_auditor") as connection:
         return read_source_day(connection, source, day)
+
+
+def timing_of(
+    project: Project, source: Source, *, from_date: date | None = None, to_date: date | None = None
+) -> TimingQuality | None:
+    """Whether what was called timing cleared, over items of these dates; None where nothing was reconciled."""
+    with translated_errors(), project.database.session("tieout_auditor") as connection:
+        return read_timing_quality(connection, source.id, from_date=from_date, to_date=to_date)
 
 
 def is_open(source: Source, day: date) -> bool:

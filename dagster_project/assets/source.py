@@ -6,6 +6,7 @@ the exceptions as a missing file, not as a failed run. Figures and checks tell h
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from types import MappingProxyType
 
 import dagster as dg
@@ -20,12 +21,13 @@ from dagster_project.metadata import (
     of_matches,
     of_statement,
 )
-from dagster_project.pipeline import absent_files, is_open, reconcile_source, source_day
+from dagster_project.pipeline import absent_files, is_open, reconcile_source, source_day, timing_of
 from dagster_project.project import Project, deliver_alerts
 from dagster_project.receiving import ingest_landed
 from reconciliation.sources import Source
 
 SHARE_MATCHED_MIN_PERCENT = 90
+TIMING_JUDGED_OVER = timedelta(days=30)
 WARN, ERROR = dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR
 
 
@@ -184,7 +186,8 @@ def _exceptions(maker: _Maker) -> dg.AssetsDefinition:
             dg.AssetCheckResult(check_name=name, passed=count == 0, severity=ERROR, metadata={"Open": count})
             for name, count in counts.items()
         ]
-        return dg.MaterializeResult(metadata=of_exceptions(day, source), check_results=results)
+        timing = timing_of(project, source, from_date=day.day - TIMING_JUDGED_OVER, to_date=day.day)
+        return dg.MaterializeResult(metadata=of_exceptions(day, source, timing), check_results=results)
 
     return exceptions
 

@@ -1,5 +1,6 @@
 """`tieout reconcile`, `exceptions`, `statement`, `export`: the daily work without the UI."""
 
+from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,9 @@ from psycopg.rows import dict_row
 
 from dagster_project.cli.output import Context, Day, json_option, money, pass_context, say, say_rows
 from dagster_project.exports import KINDS, export_table
-from dagster_project.pipeline import reconcile_source, source_day
+from dagster_project.pipeline import reconcile_source, source_day, timing_of
 from ledger_core.sql import queries, translated_errors
+from reconciliation.classification import TimingQuality
 from reconciliation.daily.reconcile import RunOutcome
 from reconciliation.errors import UnknownItem
 from reconciliation.evidence.page import day_as_html, day_as_text, day_as_value
@@ -106,6 +108,28 @@ def show_exception(context: Context, exception_id: int, as_json: bool) -> None:
     )
     click.echo("\nHistory")
     say_rows(events, ["at", "event", "actor", "as_of", "change", "note"], as_json=False, empty="none")
+
+
+@exceptions.command("timing")
+@click.option("--source", "source_id", required=True)
+@click.option("--from", "from_date", type=Day(), help="Items from this date on.")
+@click.option("--to", "to_date", type=Day(), help="Items up to this date.")
+@json_option
+@pass_context
+def exceptions_timing(
+    context: Context, source_id: str, from_date: date | None, to_date: date | None, as_json: bool
+) -> None:
+    """Whether what was called timing cleared in time, and whether what cleared by itself had been called timing.
+
+    Example: tieout exceptions timing --source bank --from 2026-11-01
+    """
+    source = context.project.sources[source_id]
+    found = timing_of(context.project, source, from_date=from_date, to_date=to_date)
+    if found is None:
+        say(None, f"{source_id}: nothing has been reconciled yet.", as_json=as_json)
+        return
+    shares = {"precision_ppm": found.precision_ppm, "recall_ppm": found.recall_ppm}
+    say({"source": source_id, **asdict(found), **shares}, _timing_in_words(source_id, found), as_json=as_json)
 
 
 @exceptions.command("take")
@@ -212,6 +236,21 @@ def _with_amounts(row: dict[str, Any]) -> dict[str, Any]:
             amount_minor = shown.pop(f"{name}_minor")
             shown[name] = money(amount_minor, row["asset"]) if row.get("asset") else amount_minor
     return shown
+
+
+def _timing_in_words(source_id: str, found: TimingQuality) -> str:
+    return (
+        f"{source_id}, as known on {found.as_of}: {found.timing_count:,} items were first called timing;"
+        f" {found.not_due_count:,} are not due yet, {found.waiting_count:,} wait for a file.\n"
+        f"precision  {_share(found.precision_ppm):>9}  {found.cleared_in_time_count:,} of {found.judged_count:,} past"
+        " their due date were cleared by a match in time\n"
+        f"recall     {_share(found.recall_ppm):>9}  {found.self_cleared_timing_count:,} of {found.self_cleared_count:,}"
+        " that cleared in time by a match were called timing from the first"
+    )
+
+
+def _share(ppm: int | None) -> str:
+    return "none" if ppm is None else f"{ppm // 10_000}.{ppm % 10_000:04d} %"
 
 
 def _run_in_words(outcome: RunOutcome) -> str:
