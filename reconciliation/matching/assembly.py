@@ -64,7 +64,7 @@ def _tables(books: Books, proposals: Sequence[Proposal], state: str) -> tuple[pa
         if state == "suggested":
             known = pa.array(sorted(told), pa.string())
             found = (_unknown(found[0], known), _unknown(found[1], known))
-            told.update(found[0]["group_key"].to_pylist())
+            told.update(str(key) for key in found[0]["group_key"].to_pylist())
         groups.append(found[0])
         members.append(found[1])
     return pa.concat_tables(groups).combine_chunks(), pa.concat_tables(members).combine_chunks()

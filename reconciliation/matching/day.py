@@ -46,7 +46,7 @@ def match_day(
         window_days=rules.window_days,
         by_account=True,
     )
-    passes = ("decision", *rules.passes)
+    passes = ("decision", *rules.passes) if context.forced else rules.passes
     steps = [step for name in passes for step in _steps(books, name, rules, context)]
     found = _run(books, passes, steps)
     return replace(found.result, lag_counts=_lag_counts(books, found.proposals, context.business_days))
