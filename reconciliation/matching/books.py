@@ -4,8 +4,9 @@ Rows are sorted by business date and then by the item's own key before anything 
 place in the canonical order and no pass can depend on the order in which items came. Decides nothing.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, Self
+from typing import Any, Final, Self, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +15,8 @@ from reconciliation.items import EXTERNAL_ITEM_SCHEMA, LEDGER_ITEM_SCHEMA
 from reconciliation.matching.columns import BoolArray, Column, IntArray, kernel
 from reconciliation.matching.references import is_well_formed, normalised, present, shared_codes
 from reconciliation.sources import EXTERNAL_REFERENCE_COLUMNS, ReferencePair
+
+_Kept = TypeVar("_Kept")
 
 # What makes two items of a side interchangeable beside account, asset, amount and references.
 _EXTERNAL_CONTENT: Final = ("kind", "counterparty", "fee_minor", "original_amount_minor", "original_asset")
@@ -117,6 +120,14 @@ class Books:
     external_purse: IntArray  # codes of (account, asset); between two sources of the asset
     ledger_purse: IntArray
     _agreements: dict[tuple[ReferencePair, bool], Agreement] = field(default_factory=dict)
+    _kept: dict[str, Any] = field(default_factory=dict)
+
+    def kept(self, name: str, make: Callable[[], _Kept]) -> _Kept:
+        """What ``make`` gives, made once for these books: it must follow from them alone."""
+        if name not in self._kept:
+            self._kept[name] = make()
+        found: _Kept = self._kept[name]
+        return found
 
     @classmethod
     def open(

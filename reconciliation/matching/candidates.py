@@ -212,14 +212,16 @@ def _cells(books: Books, side: Side, units: Units, crowded: BoolArray) -> IntArr
     codes = [units.amount_minor[at], units.business_date[at], _purses(books, side)[rows]]
     if units.content is not None:
         codes.append(units.content[at])
-    names = (
-        *side.content,
-        *(name for name in EXTERNAL_REFERENCE_COLUMNS if _is_answerable(books, side, name)),
-    )
-    codes.extend(side.content_codes(name, rows) for name in names)
+    codes.extend(side.content_codes(name, rows) for name in telling_columns(books, side))
     first, inverse = np.unique(combined(*codes), return_index=True, return_inverse=True)[1:]
     cell[at] = at[first[inverse]]
     return cell
+
+
+def telling_columns(books: Books, side: Side) -> tuple[str, ...]:
+    """Columns that tell two items of a side apart, beside account, asset, amount and date."""
+    answerable = (name for name in EXTERNAL_REFERENCE_COLUMNS if _is_answerable(books, side, name))
+    return (*side.content, *answerable)
 
 
 def _purses(books: Books, side: Side) -> IntArray:
