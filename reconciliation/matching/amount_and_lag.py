@@ -2,12 +2,12 @@
 
 Each lag that is agreed or was learned is an equality join on (account, asset, amount, business day less the lag): no
 join of ranges, and no block on the amount alone, which explodes under price points. A block is what shares money and
-the ledger's business day. One that costs too much is refined: only equal counterparties, then each lag counted by
-itself. What still costs too much, and lines for which no equal counterparty was left, are named as a limit by amount.
+the ledger's business day. In a block of few pairs each is named, whatever the references say: that is for the
+weighing. In a larger one, pairs whose identifiers contradict are left out: they could not be confirmed, and as a
+suggestion each would be one of many. What then costs too much is refined: only equal counterparties, then each lag
+counted by itself. Lines that this leaves without candidates, or without some, are named as a limit by amount.
 
     external 97.00 on Wednesday, lags 0 to 2, fee 3 %   ledger +97.00 Monday, +100.00 Tuesday: two pairs
-
-Demands nothing of references; a pair whose references contradict is for the weighing to refuse.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from reconciliation.matching.books import Books, Side
 from reconciliation.matching.candidates import combined, counted_up, limit_at
-from reconciliation.matching.columns import BoolArray, Column, IntArray, kernel
+from reconciliation.matching.columns import BoolArray, IntArray, kernel
 from reconciliation.matching.context import MatchContext
 from reconciliation.matching.edges import (
     EDGES_MAX,
@@ -32,11 +32,17 @@ from reconciliation.matching.edges import (
     within_window,
 )
 from reconciliation.matching.fees import scheduled_fee
-from reconciliation.matching.references import normalised, present, shared_codes
+from reconciliation.matching.references import ABSENT, normalised, present, shared_codes
 from reconciliation.matching.result import Limit
 from reconciliation.sources import FeeSchedule, MatchLimits
 
 _NAME: Final = "amount_and_lag"
+_FEW: Final = (
+    25  # pairs of a block, five lines by five, that are worth naming though their references contradict
+)
+_IDENTIFIERS_MAX: Final = 4  # columns by which large blocks are parted, so into 16 parts at most
+_CARRIES_NONE: Final = -1
+_NOBODY: Final = np.empty(0, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,19 +52,33 @@ class _Offer:
     rows: IntArray
     money: IntArray
     day: IntArray  # number of the business day
+    told: IntArray  # the money code that a limit is told by, whatever else was added to ``money``
 
-    def only(self, keep: BoolArray) -> Self:
-        return replace(self, rows=self.rows[keep], money=self.money[keep], day=self.day[keep])
+    @classmethod
+    def of(cls, rows: IntArray, money: IntArray, day: IntArray) -> Self:
+        return cls(rows=rows, money=money, day=day, told=money)
+
+    @classmethod
+    def together(cls, parts: Sequence[Self]) -> Self:
+        return cls(
+            rows=np.concatenate([part.rows for part in parts]),
+            money=np.concatenate([part.money for part in parts]),
+            day=np.concatenate([part.day for part in parts]),
+            told=np.concatenate([part.told for part in parts]),
+        )
+
+    def only(self, at: BoolArray | IntArray) -> Self:
+        """The rows at these places."""
+        return replace(self, rows=self.rows[at], money=self.money[at], day=self.day[at], told=self.told[at])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Joined:
-    """Positions of pairs in both offers, and who stands in a block that was too large to join."""
+    """Pairs of rows, and who stands in a block that was too large to join."""
 
-    left: IntArray
-    right: IntArray
-    left_crowded: BoolArray
-    right_crowded: BoolArray
+    pairs: tuple[IntArray, IntArray]
+    left_crowded: _Offer
+    right_crowded: _Offer
     cap: int
 
 
@@ -153,21 +173,47 @@ def _pairs(
         business_day_numbers(search.context, side.business_date[at])
         for side, at in zip((search.books.external, search.books.ledger), rows, strict=True)
     ]
-    left = _Offer(rows=np.tile(rows[0], len(shifts)), money=money[:ends], day=np.tile(days[0], len(shifts)))
-    right = _Offer(rows=rows[1], money=money[ends:], day=days[1])
-    whole = _join(left, right, search.lags, search.limits, EDGES_MAX)
-    pairs = [(left.rows[whole.left], right.rows[whole.right])]
-    if not whole.right_crowded.any():
-        return *pairs[0], ()
-    crowded = left.only(whole.left_crowded), right.only(whole.right_crowded)
-    refined, given_up = _refined(search, *crowded)
-    pairs.extend(refined)
+    left = _Offer.of(np.tile(rows[0], len(shifts)), money[:ends], np.tile(days[0], len(shifts)))
+    right = _Offer.of(rows[1], money[ends:], days[1])
+    few = _join(left, right, search.lags, min(_FEW, search.limits.candidate_pairs))
+    pairs = [few.pairs]
+    met: tuple[Limit, ...] = ()
+    if len(few.right_crowded.rows):
+        found, met = _of_crowded(search, few.left_crowded, few.right_crowded)
+        pairs.extend(found)
     external, ledger = (np.concatenate(part) for part in zip(*pairs, strict=True))
-    left_alone = ~np.isin(crowded[0].rows, external)
-    return external, ledger, _met(search.books, crowded, left_alone | given_up, whole.cap)
+    return external, ledger, met
 
 
-def _join(left: _Offer, right: _Offer, lags: tuple[int, ...], limits: MatchLimits, edges_max: int) -> _Joined:
+def _of_crowded(
+    search: _Search, left: _Offer, right: _Offer
+) -> tuple[list[tuple[IntArray, IntArray]], tuple[Limit, ...]]:
+    """Pairs in blocks of many: without contradictions, then among equal counterparties, then lag by lag."""
+    pairs_max = search.limits.candidate_pairs
+    sound = _join(*_uncontradicted(search.books, left, right), search.lags, pairs_max)
+    pairs = [sound.pairs]
+    if not len(sound.right_crowded.rows):
+        return pairs, ()
+    named = _join(
+        *_of_equal_party(search.books, sound.left_crowded, sound.right_crowded), search.lags, pairs_max
+    )
+    pairs.append(named.pairs)
+    given_up = [np.empty(0, dtype=np.int64)]
+    if len(named.right_crowded.rows):
+        for lag in search.lags:
+            edges_max = EDGES_MAX // len(search.lags)
+            daily = _join(named.left_crowded, named.right_crowded, (lag,), pairs_max, edges_max)
+            pairs.append(daily.pairs)
+            given_up.append(daily.left_crowded.rows)
+    with_candidates = np.concatenate([external for external, _ in pairs])
+    crowded = sound.left_crowded
+    left_open = ~np.isin(crowded.rows, with_candidates) | np.isin(crowded.rows, np.concatenate(given_up))
+    return pairs, _met(search.books, crowded.only(left_open), sound.right_crowded, sound.cap)
+
+
+def _join(
+    left: _Offer, right: _Offer, lags: tuple[int, ...], pairs_max: int, edges_max: int = EDGES_MAX
+) -> _Joined:
     """Pairs with equal money at any of the lags, without the blocks (money, the right's day) that cost too much."""
     low = min(int(left.day.min(initial=0)) - lags[-1], int(right.day.min(initial=0)))
     high = max(int(left.day.max(initial=0)) - lags[0], int(right.day.max(initial=0)))
@@ -181,7 +227,7 @@ def _join(left: _Offer, right: _Offer, lags: tuple[int, ...], limits: MatchLimit
         place = places(seekers - lag, blocks)
         load += np.bincount(place[place >= 0], minlength=len(blocks))
     sizes = load * count
-    cap = cap_for(sizes, limits, edges_max)
+    cap = cap_for(sizes, pairs_max, edges_max)
     crowded = np.append(sizes > cap, False)  # at the end: where nothing was found
     left_crowded = np.zeros(len(left.rows), dtype=np.bool_)
     nothing = np.empty(0, dtype=np.int64)
@@ -192,54 +238,87 @@ def _join(left: _Offer, right: _Offer, lags: tuple[int, ...], limits: MatchLimit
         at = np.flatnonzero((place >= 0) & ~crowded[place])
         at_left.append(np.repeat(at, count[place[at]]))
         at_right.append(members[counted_up(starts[place[at]], count[place[at]])])
-    return _Joined(np.concatenate(at_left), np.concatenate(at_right), left_crowded, crowded[block], cap)
-
-
-def _refined(
-    search: _Search, left: _Offer, right: _Offer
-) -> tuple[list[tuple[IntArray, IntArray]], BoolArray]:
-    """Pairs of crowded blocks among equal counterparties, and which of ``left`` stand in a part still too large."""
-    given_up = np.zeros(len(left.rows), dtype=np.bool_)
-    party = shared_codes(
-        _parties(search.books.external, left.rows), _parties(search.books.ledger, right.rows)
+    return _Joined(
+        pairs=(left.rows[np.concatenate(at_left)], right.rows[np.concatenate(at_right)]),
+        left_crowded=left.only(left_crowded),
+        right_crowded=right.only(crowded[block]),
+        cap=cap,
     )
-    at = np.flatnonzero(party[0] > 0), np.flatnonzero(party[1] > 0)
-    money = combined(
-        np.concatenate([left.money[at[0]], right.money[at[1]]]),
-        np.concatenate([party[0][at[0]], party[1][at[1]]]),
-    )
-    named = replace(left.only(party[0] > 0), money=money[: len(at[0])])
-    others = replace(right.only(party[1] > 0), money=money[len(at[0]) :])
-    by_party = _join(named, others, search.lags, search.limits, EDGES_MAX)
-    pairs = [(named.rows[by_party.left], others.rows[by_party.right])]
-    if by_party.right_crowded.any():
-        at_last = np.flatnonzero(by_party.left_crowded)
-        named, others = named.only(by_party.left_crowded), others.only(by_party.right_crowded)
-        for lag in search.lags:
-            by_day = _join(named, others, (lag,), search.limits, EDGES_MAX // len(search.lags))
-            pairs.append((named.rows[by_day.left], others.rows[by_day.right]))
-            given_up[at[0][at_last[by_day.left_crowded]]] = True
-    return pairs, given_up
 
 
-def _parties(side: Side, rows: IntArray) -> Column:
-    return normalised(present(side.column("counterparty").take(pa.array(rows))))
+def _uncontradicted(books: Books, left: _Offer, right: _Offer) -> tuple[_Offer, _Offer]:
+    """Both sides keyed so that only pairs meet whose identifiers, where both carry one, are equal.
+
+    Rows are parted by which identifiers they carry; parts are then joined two by two, on the codes of those that both
+    carry. A row stands once for each part of the other side.
+    """
+    columns = [books.well_formed(name) for name in books.own_name_columns()[:_IDENTIFIERS_MAX]]
+    codes = [
+        (
+            np.where(sound_left[left.rows], agreement.external[left.rows], _CARRIES_NONE),
+            np.where(sound_right[right.rows], agreement.ledger[right.rows], _CARRIES_NONE),
+        )
+        for agreement, sound_left, sound_right in columns
+    ]
+    parts = [
+        _carried([code[side] for code in codes], len(offer.rows)) for side, offer in enumerate((left, right))
+    ]
+    lefts, rights = [left.only(_NOBODY)], [right.only(_NOBODY)]
+    offset = 0
+    for left_part in np.unique(parts[0]):
+        for right_part in np.unique(parts[1]):
+            at = np.flatnonzero(parts[0] == left_part), np.flatnonzero(parts[1] == right_part)
+            both = [code for bit, code in enumerate(codes) if left_part & right_part & (1 << bit)]
+            pair = _rekeyed(
+                left.only(at[0]), right.only(at[1]), [(a[at[0]], b[at[1]]) for a, b in both], offset
+            )
+            lefts.append(pair[0])
+            rights.append(pair[1])
+            offset += len(at[0]) + len(at[1])
+    return _Offer.together(lefts), _Offer.together(rights)
 
 
-def _met(books: Books, crowded: tuple[_Offer, _Offer], left_open: BoolArray, cap: int) -> tuple[Limit, ...]:
-    """One limit for each amount with external rows that its crowded blocks leave without some or all candidates."""
-    left, right = crowded
-    order = np.argsort(left.money[left_open], kind="stable")
-    rows, money = left.rows[left_open][order], left.money[left_open][order]
+def _carried(codes: list[IntArray], count: int) -> IntArray:
+    """For each row a number whose bits say which identifiers it carries."""
+    result = np.zeros(count, dtype=np.int64)
+    for bit, code in enumerate(codes):
+        result |= (code != _CARRIES_NONE).astype(np.int64) << bit
+    return result
+
+
+def _rekeyed(
+    left: _Offer, right: _Offer, equal: list[tuple[IntArray, IntArray]], offset: int
+) -> tuple[_Offer, _Offer]:
+    """Both sides with money codes, from ``offset`` on, that are equal only where these codes are, too."""
+    money = combined(np.concatenate([left.money, right.money]), *(np.concatenate(codes) for codes in equal))
+    ends = len(left.rows)
+    return replace(left, money=money[:ends] + offset), replace(right, money=money[ends:] + offset)
+
+
+def _of_equal_party(books: Books, left: _Offer, right: _Offer) -> tuple[_Offer, _Offer]:
+    """Both sides without rows that name no counterparty, keyed by that too."""
+    texts = [
+        normalised(present(side.column("counterparty").take(pa.array(offer.rows))))
+        for side, offer in ((books.external, left), (books.ledger, right))
+    ]
+    party = shared_codes(texts[0], texts[1])
+    named = [codes != ABSENT for codes in party]
+    return _rekeyed(left.only(named[0]), right.only(named[1]), [(party[0][named[0]], party[1][named[1]])], 0)
+
+
+def _met(books: Books, left: _Offer, right: _Offer, cap: int) -> tuple[Limit, ...]:
+    """One limit for each amount of external rows that the bounds leave without some or all of their candidates."""
+    order = np.lexsort((left.rows, left.told))
+    rows, told = left.rows[order], left.told[order]
     limits = []
-    for code in np.unique(money):
-        members = np.unique(rows[np.searchsorted(money, code) : np.searchsorted(money, code, side="right")])
+    for code in np.unique(told):
+        members = np.unique(rows[np.searchsorted(told, code) : np.searchsorted(told, code, side="right")])
         found = limit_at(
             books,
             int(members[0]),
             match_pass=_NAME,
             what="block_too_large",
-            counts=(len(members), len(np.unique(right.rows[right.money == code]))),
+            counts=(len(members), len(np.unique(right.rows[right.told == code]))),
             limit=cap,
         )
         limits.append(replace(found, reference=str(books.external.amount_minor[members[0]])))

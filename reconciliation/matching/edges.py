@@ -123,11 +123,11 @@ def business_day_numbers(context: MatchContext, days: IntArray) -> IntArray:
     return np.searchsorted(context.business_days, days, side="left").astype(np.int64)
 
 
-def cap_for(sizes: IntArray, limits: MatchLimits, edges_max: int = EDGES_MAX) -> int:
-    """Pairs a block may have: the configured bound, or less, so that all blocks within it stay below ``edges_max``."""
-    ascending = np.sort(sizes[sizes <= limits.candidate_pairs])
+def cap_for(sizes: IntArray, pairs_max: int, edges_max: int = EDGES_MAX) -> int:
+    """Pairs a block may have: ``pairs_max``, or less, so that all blocks within it stay below ``edges_max``."""
+    ascending = np.sort(sizes[sizes <= pairs_max])
     fitting = int(np.searchsorted(np.cumsum(ascending), edges_max, side="right"))
-    return limits.candidate_pairs if fitting == len(ascending) else int(ascending[fitting]) - 1
+    return pairs_max if fitting == len(ascending) else int(ascending[fitting]) - 1
 
 
 def places(keys: IntArray, known: IntArray) -> IntArray:
@@ -149,7 +149,7 @@ def joined(
     codes = [places(side.key, both) for side in (left, right)]
     counts = [np.bincount(code[code >= 0], minlength=len(both)).astype(np.int64) for code in codes]
     sizes = counts[0] * counts[1]
-    cap = cap_for(sizes, bound.limits)
+    cap = cap_for(sizes, bound.limits.candidate_pairs)
     too_large = sizes > cap
     if bound.ledger_rows is not None:
         too_large |= counts[1] > bound.ledger_rows

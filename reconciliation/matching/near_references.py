@@ -342,7 +342,7 @@ def _rows_of(
     """Pairs of units as pairs of their rows; two references that too many lines carry are a limit."""
     counts = libraries[0].size[units.external], libraries[1].size[units.ledger]
     sizes = counts[0] * counts[1]
-    cap = cap_for(sizes, limits)
+    cap = cap_for(sizes, limits.candidate_pairs)
     met = []
     for at in np.flatnonzero(sizes > cap):
         unit = int(units.external[at])
