@@ -85,6 +85,7 @@ def decide(
     waiting_for_file: Mapping[str, Collection[date]] | None = None,
     as_of: date = TUESDAY,
     of: Source | None = None,
+    **learned_and_decided: Any,
 ) -> Classified:
     """``classify`` over items written as above."""
     return classify(
@@ -98,6 +99,7 @@ def decide(
         as_of=as_of,
         source=of or source(),
         calendar=TARGET,
+        **learned_and_decided,
     )
 
 

@@ -1,5 +1,6 @@
 """Laws over invented days full of colliding references: nobody left out, nobody twice, and no order anywhere."""
 
+import json
 import random
 from datetime import date, timedelta
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciliation.classification import AmbiguousCase, Classified
+from reconciliation.classification import AmbiguousCase, Classified, severity_of
 from tests.reconciliation.classification.situations import (
     EUR,
     EUR_2,
@@ -18,6 +19,7 @@ from tests.reconciliation.classification.situations import (
     decide,
     entry,
     line,
+    source,
 )
 from tests.reconciliation.classification.slow_reading import SlowReading
 
@@ -170,6 +172,45 @@ def test_the_order_of_the_items_changes_nothing(day: dict[str, Any], seed: int) 
         for name, items in day.items()
     }
     assert written(decide(**shuffled)) == written(decide(**day))
+
+
+SETTLED = source(
+    rails=[
+        {"name": "cards", "kinds": ["presentment", "refund"], "calendars": ["US"], "cut_off": "16:00:00"},
+        {"name": "every", "lag": {"earliest": 0, "expected": 1, "latest": 4}},
+    ],
+    asset_calendars={"USD": ["US"]},
+    severity={
+        "safeguarding_accounts": [EUR_2],
+        "materiality_minor": {"EUR": 100},
+        "de_minimis_minor": {"EUR": 200},
+        "systemic_count": 2,
+    },
+)
+
+
+@settings(max_examples=40)
+@given(day=days(), seed=st.integers(0, 1_000), data=st.data())
+def test_severity_follows_from_what_is_stored_and_no_order_moves_rails_lags_or_causes(
+    day: dict[str, Any], seed: int, data: st.DataObject
+) -> None:
+    chance = random.Random(seed)
+    for item in (*day["lines"], *day["entries"]):
+        item["batch_ref"] = data.draw(st.sampled_from([None, "po_1", "po_2"]))
+    known = {
+        "of": SETTLED,
+        "lag_counts": data.draw(st.lists(st.tuples(st.integers(-2, 5), st.integers(1, 30)), max_size=4)),
+        "balances": {EUR: 12_000, JPY: 0},
+        "not_duplicate": [("external", "L1"), ("ledger", "E2\x1f1")],
+    }
+    found = decide(**day, **known)
+    for row in found.exceptions.to_pylist():
+        assert severity_of(json.loads(row["factors"])) == row["severity"]
+    shuffled = {
+        name: chance.sample(items, len(items)) if isinstance(items, list) else items
+        for name, items in (day | known).items()
+    }
+    assert written(decide(**shuffled)) == written(found)
 
 
 @given(day=days())
