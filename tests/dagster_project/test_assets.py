@@ -85,6 +85,7 @@ def test_a_faultless_day_passes_every_check_and_tells_its_figures(project: Proje
         exceptions
     )
     assert exceptions["Open genuine"] == 0
+    assert (exceptions["Timing judged"], exceptions["Timing precision %"]) == (0, 100.0)
     statement = figures(result, "bank_statement")
     assert (statement["Accounts tied out"], statement["Accounts not tied out"]) == (3, 0)
     assert str(statement["Bridge"]).count("tied out") == 3

@@ -102,7 +102,8 @@ def test_the_commands_of_the_contract_are_there() -> None:
         "ledger accounts", "ledger post", "ledger reverse", "ledger balance", "ledger trial-balance", "ledger verify",
         "ledger seal", "ledger close-period", "ledger rebuild", "ledger rebase", "ledger find", "ledger export",
         "ledger transaction", "ledger feed", "ledger work", "ledger publish",
-        "exceptions list", "exceptions show", "exceptions take", "exceptions comment", "exceptions reopen", "export",
+        "exceptions list", "exceptions show", "exceptions take", "exceptions comment", "exceptions reopen",
+        "exceptions timing", "export",
     }  # fmt: skip
 
 
@@ -120,6 +121,11 @@ def test_five_days_by_hand_end_as_the_contract_says(tieout: Tieout, world: Path,
     assert set(CONTRACT["exceptions"].split()) == set(listed[0])
     assert {"genuine", "review", "source_gap", "timing"} == {row["class"] for row in listed}
     assert listed[0]["severity"] == "critical"
+
+    timing = json.loads(tieout("exceptions", "timing", "--source", "bank", "--json").output)
+    assert timing["timing_count"] == timing["judged_count"] + timing["not_due_count"] + timing["waiting_count"] > 0
+    assert timing["recall_ppm"] == 1_000_000
+    assert "recall     100.0000 %" in tieout("exceptions", "timing", "--source", "bank").output
 
     for kind, schema in KINDS.items():
         for ending in ("csv", "parquet"):
