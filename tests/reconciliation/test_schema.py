@@ -71,7 +71,7 @@ def test_migrating_from_nothing_gives_the_schema_for_reading(
 def test_migrating_again_changes_nothing(database_url: str) -> None:
     with psycopg.connect(database_url) as connection:
         before = catalogue(connection)
-        assert upgrade(database_url) == "r0002"
+        assert upgrade(database_url) == "r0003"
         assert catalogue(connection) == before
 
 
@@ -90,8 +90,11 @@ def test_migrating_again_changes_nothing(database_url: str) -> None:
         ("exception_member_side", vocabulary.SIDES),
         ("match_leg", vocabulary.LEGS),
         ("match_pass", vocabulary.MATCH_PASSES),
-        ("match_pass", get_args(MatchPass)),
+        ("match_pass", (*get_args(MatchPass), "decision")),  # which no rules file names
+        ("match_state", vocabulary.MATCH_STATES),
         ("match_member_role", vocabulary.ALLOCATION_ROLES),
+        ("decision_member_side", vocabulary.SIDES),
+        ("decision_member_role", vocabulary.ALLOCATION_ROLES),
     ],
 )
 def test_the_word_lists_of_program_and_database_are_equal(
