@@ -20,6 +20,7 @@ Does not read or write any store, does not know calendars, and does not say why 
 classification.
 """
 
+from reconciliation.matching.chained_runs import order_keys
 from reconciliation.matching.context import ForcedGroup, ForcedMember, MatchContext
 from reconciliation.matching.day import match_day, match_legs
 from reconciliation.matching.result import (
@@ -43,4 +44,5 @@ __all__ = [
     "PassCount",
     "match_day",
     "match_legs",
+    "order_keys",
 ]

@@ -6,6 +6,7 @@ what is told to be ambiguous is what that last round, which saw only open items,
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -16,11 +17,14 @@ from reconciliation.matching.columns import BoolArray, IntArray, kernel
 from reconciliation.matching.context import MatchContext
 from reconciliation.matching.decided import match_decided
 from reconciliation.matching.declared_group import declared_pairs, match_declared_groups
+from reconciliation.matching.group_search import GroupStep, find_groups
 from reconciliation.matching.net_of_fee import NET_STEPS, NetStep, pair_net_of_fee
 from reconciliation.matching.one_to_one import pair_by_reference
 from reconciliation.matching.proposals import Outcome, Proposal, Undecided
 from reconciliation.matching.result import Limit, MatchResult
-from reconciliation.sources import LegRule, MatchRules, ReferencePair
+from reconciliation.sources import LegRule, MatchPass, MatchRules, ReferencePair
+
+_PassName = MatchPass | Literal["decision"]
 
 Step = Callable[[IntArray, IntArray], Outcome]
 
@@ -46,7 +50,9 @@ def match_day(
         window_days=rules.window_days,
         by_account=True,
     )
-    passes = ("decision", *rules.passes) if context.forced else rules.passes
+    passes: tuple[_PassName, ...] = rules.passes
+    if context.forced:
+        passes = ("decision", *passes)
     steps = [step for name in passes for step in _steps(books, name, rules, context)]
     found = _run(books, passes, steps)
     return replace(found.result, lag_counts=_lag_counts(books, found.proposals, context.business_days))
@@ -95,7 +101,7 @@ def _lag_counts(
     return tuple(zip(values.tolist(), counts.tolist(), strict=True))
 
 
-def _steps(books: Books, name: str, rules: MatchRules, context: MatchContext) -> Iterator[Step]:
+def _steps(books: Books, name: _PassName, rules: MatchRules, context: MatchContext) -> Iterator[Step]:
     """The steps a pass consists of; each works on what the one before left."""
     rejected = context.rejected
     if name == "decision":
@@ -109,6 +115,9 @@ def _steps(books: Books, name: str, rules: MatchRules, context: MatchContext) ->
     elif name == "declared_group":
         for pair in declared_pairs(rules):
             yield _declared(books, pair, rules, rejected)
+    elif name in ("key_sum", "chained_run", "window_less_few", "bounded_subset"):
+        if rules.groups:
+            yield _searched(books, name, rules, context)
     elif name in ("exact", "normalised"):
         yield _by_reference(books, name, rejected)
 
@@ -117,6 +126,12 @@ def _by_reference(books: Books, name: str, rejected: frozenset[str]) -> Step:
     as_written = name == "exact"
     return lambda external, ledger: pair_by_reference(
         books, external, ledger, as_written=as_written, rejected=rejected
+    )
+
+
+def _searched(books: Books, name: GroupStep, rules: MatchRules, context: MatchContext) -> Step:
+    return lambda external, ledger: find_groups(
+        books, external, ledger, step=name, rules=rules, context=context
     )
 
 
