@@ -28,12 +28,10 @@ from reconciliation.matching.columns import BoolArray, IntArray
 from reconciliation.matching.context import MatchContext
 from reconciliation.matching.counterparties import counterparty_millibits
 from reconciliation.matching.edges import (
-    EXACT,
     IN_TEXT,
     LOST_PREFIX,
     NEAR,
     NO_REFERENCE,
-    NORMALISED,
     Edges,
     business_day_numbers,
 )
@@ -244,11 +242,6 @@ def _reference(books: Books, edges: Edges, twins: IntArray, chances: int) -> Int
         result[at] = max(int(millibits(np.array([1 / share]))[0]) - rarer, 0)
     result[edges.similarity == NO_REFERENCE] = 0
     return result
-
-
-def agrees(similarity: IntArray) -> BoolArray:
-    """Where a configured reference is the same on both sides."""
-    return np.asarray((similarity == EXACT) | (similarity == NORMALISED), dtype=np.bool_)
 
 
 def _lag(books: Books, external_rows: IntArray, ledger_rows: IntArray, context: MatchContext) -> IntArray:
