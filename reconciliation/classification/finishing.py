@@ -221,7 +221,7 @@ def _weighed(frame: pd.DataFrame, scales: Scales) -> tuple[pa.Array[Any], pa.Arr
             ),
         )
         severities.append(assessment.severity)
-        same_day.append(assessment.factors["same_day"])
+        same_day.append("same_day" in assessment.factors)
         content = {
             **json.loads(known.get("facts", "{}")),
             **assessment.factors,

@@ -47,7 +47,8 @@ FLOORS: Final = MappingProxyType(
 LOW_CONFIDENCE: Final = frozenset({"ambiguous"})
 
 _SHARES: Final = ((1, 1_000_000), (10, 100_000), (100, 10_000), (1_000, 1_000), (10_000, 100))
-_RAISING: Final = ("share", "direction", "lateness", "class_weight", "regulatory", "systemic")
+_RAISING: Final = ("direction", "lateness", "class_weight")
+_RAISING_WHERE_STORED: Final = ("share", "regulatory", "systemic")
 
 Factor = str | int | bool | None
 
@@ -84,11 +85,15 @@ class Assessment:
 
 
 def severity_of(factors: Mapping[str, Any]) -> str:
-    """The severity that stored factors stand for; needs nothing but what ``assess`` stores."""
+    """The severity that stored factors stand for; needs nothing but what ``assess`` stores.
+
+    A circumstance that is not among them did not hold.
+    """
     if factors["class"] == "timing":
         return SEVERITIES[INFO]
     level = SEVERITIES.index(factors["exposure"]) + sum(factors[name] for name in _RAISING)
-    level -= factors["confidence"] == "low"
+    level += sum(factors.get(name, 0) for name in _RAISING_WHERE_STORED)
+    level -= factors.get("confidence") == "low"
     level = min(max(level, LOW), CRITICAL)
     if factors["ceiling"] is not None:
         level = min(level, SEVERITIES.index(factors["ceiling"]))
@@ -116,21 +121,27 @@ def assess(
     factors: dict[str, Factor] = {
         "class": exception_class,
         "exposure": SEVERITIES[exposure],
-        "exposure_share_ppm": known.share_ppm,
-        "share": int(known.share_ppm is not None and known.share_ppm >= SHARE_FROM_PPM),
         "direction": int(client_money_shortfall),
         "lateness": int(late_business_days >= LATE_FROM_BUSINESS_DAYS),
         "late_business_days": late_business_days,
         "class_weight": CLASS_WEIGHTS.get(kind, 0),
-        "regulatory": int(known.regulatory),
-        "systemic": int(is_systemic),
-        "systemic_count": known.systemic_count,
-        "systemic_net_minor": known.systemic_net_minor,
-        "confidence": "low" if kind in LOW_CONFIDENCE else "high",
         "ceiling": SEVERITIES[MEDIUM] if is_trifle and not is_systemic else None,
         "floor": None if floor is None else SEVERITIES[floor],
+    }
+    holding: dict[str, Factor] = {
+        "exposure_share_ppm": known.share_ppm,
+        "share": int(known.share_ppm is not None and known.share_ppm >= SHARE_FROM_PPM),
+        "regulatory": int(known.regulatory),
+        "confidence": "low" if kind in LOW_CONFIDENCE else None,
         "same_day": same_day,
     }
+    factors |= {name: value for name, value in holding.items() if value}
+    if is_systemic:
+        factors |= {
+            "systemic": 1,
+            "systemic_count": known.systemic_count,
+            "systemic_net_minor": known.systemic_net_minor,
+        }
     return Assessment(severity=severity_of(factors), factors=factors)
 
 

@@ -105,7 +105,7 @@ def test_the_share_is_the_largest_step_that_the_exposure_reaches(exposure: int, 
 def test_one_percent_of_what_the_account_holds_weighs_more_than_the_same_amount_of_a_large_one() -> None:
     found = [judged([], payment(), {}, balances={EUR: balance}) for balance in (2_000_000, 2_000_001, 0)]
     assert [row["severity"] for row in found] == ["high", "medium", "medium"]
-    assert [row["factors"]["exposure_share_ppm"] for row in found] == [10_000, 1_000, None]
+    assert [row["factors"].get("exposure_share_ppm") for row in found] == [10_000, 1_000, None]
     assert judged([], payment(), {}, balances={EUR_2: 2_000_000})["severity"] == "medium"
 
 
@@ -122,7 +122,7 @@ def test_five_of_a_batch_that_are_missing_on_one_day_have_one_cause_and_weigh_mo
     assert {subset(row["factors"], "systemic", "systemic_count", "systemic_net_minor") for row in five} == {
         (1, 5, -10_000)
     }
-    assert {subset(row["factors"], "systemic", "systemic_count") for row in four} == {(0, None)}
+    assert not any("systemic" in row["factors"] for row in four)
 
 
 def test_a_source_says_from_how_many_a_cause_is_systemic() -> None:
@@ -134,14 +134,14 @@ def test_without_a_batch_the_counterparty_is_the_cause_and_without_either_there_
     of_ada = [item | {"batch_ref": None, "counterparty": "Ada"} for item in batch(5)]
     assert {row["factors"]["systemic"] for row in all_of(decide([], of_ada, as_of=LATE))} == {1}
     of_nobody = [item | {"batch_ref": None} for item in batch(5)]
-    assert {row["factors"]["systemic"] for row in all_of(decide([], of_nobody, as_of=LATE))} == {0}
+    assert not any("systemic" in row["factors"] for row in all_of(decide([], of_nobody, as_of=LATE)))
 
 
 def test_another_kind_asset_or_what_is_only_timing_does_not_count_to_a_cause() -> None:
     received = [line(number, 2_000, f"INV-{number}", batch_ref="po_7") for number in (11, 12)]
     in_time = [entry(9, 2_000, "PAY-9", batch_ref="po_7", business_date=LATE)]
     found = all_of(decide(received, [*batch(4), *in_time], as_of=LATE))
-    assert {row["factors"]["systemic"] for row in found} == {0}
+    assert not any("systemic" in row["factors"] for row in found)
 
 
 def test_a_mismatch_has_the_cause_of_its_line() -> None:
@@ -189,7 +189,8 @@ def test_what_is_no_material_shortfall_keeps_its_due_date(lines: list[Item], ent
     found = judged(lines, entries, SAFE)
     assert found["severity"] != "critical"
     assert found["due_on"] < LATE
-    assert subset(found["factors"], "same_day", "regulatory") == (False, 1)
+    assert found["factors"]["regulatory"] == 1
+    assert "same_day" not in found["factors"]
 
 
 def test_where_no_threshold_is_written_every_shortfall_of_safeguarded_money_is_material() -> None:
@@ -209,7 +210,7 @@ def test_only_the_named_accounts_are_safeguarded_where_some_are_named() -> None:
 def test_timing_of_safeguarded_money_is_information_and_keeps_its_due_date() -> None:
     found = only(decide([], payment(), of=source(severity=SAFE)))
     assert subset(found, "class", "severity", "due_on") == ("timing", "info", date(2025, 3, 6))
-    assert found["factors"]["same_day"] is False
+    assert "same_day" not in found["factors"]
 
 
 def test_a_balance_of_safeguarded_money_that_is_short_is_due_the_same_day() -> None:
