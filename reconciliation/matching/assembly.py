@@ -84,13 +84,12 @@ def _groups(books: Books, proposal: Proposal, keys: Column, state: str) -> pa.Ta
     as_of = np.full(count, np.iinfo(np.int32).min, dtype=np.int64)
     np.maximum.at(as_of, external.group, books.external.business_date[external.rows])
     np.maximum.at(as_of, ledger.group, books.ledger.business_date[ledger.rows])
-    first = external.rows[np.searchsorted(external.group, np.arange(count))]
     columns = {
         "group_key": keys,
         "leg": pa.array([books.leg] * count, pa.string()),
         "match_pass": pa.array([proposal.match_pass] * count, pa.string()),
         "as_of": pa.array(as_of.astype(np.int32), pa.int32()).cast(pa.date32()),
-        "asset": books.external.column("asset").take(first),
+        "asset": _assets(books, proposal),
         "external_minor": pa.array(external_minor),
         "ledger_minor": pa.array(ledger_minor),
         "difference_minor": pa.array(external_minor - ledger_minor),
@@ -101,6 +100,22 @@ def _groups(books: Books, proposal: Proposal, keys: Column, state: str) -> pa.Ta
         "solutions": _where_weighed(proposal.solutions, count),
     }
     return pa.table(columns, schema=GROUP_SCHEMA)
+
+
+def _assets(books: Books, proposal: Proposal) -> Column:
+    """The asset of each group, by its first external member; by the first of the ledger where it has no other."""
+    numbers = np.arange(len(proposal))
+    named = proposal.external.sizes(len(proposal)) > 0
+    external = proposal.external.rows[np.searchsorted(proposal.external.group, numbers[named])]
+    found = books.external.column("asset").take(pa.array(external))
+    if named.all():
+        return found
+    ledger = proposal.ledger.rows[np.searchsorted(proposal.ledger.group, numbers[~named])]
+    place = np.empty(len(proposal), dtype=np.int64)
+    place[named] = np.arange(len(external))
+    place[~named] = np.arange(len(ledger)) + len(external)
+    ours = books.ledger.column("asset").take(pa.array(ledger))
+    return pa.concat_arrays([found, ours]).take(pa.array(place))
 
 
 def _where_weighed(values: IntArray | None, count: int) -> Column:
