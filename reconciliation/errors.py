@@ -6,7 +6,9 @@
     ├── AlreadyRunning         another process works on the same source
     ├── ChangedFile            a file changed while it was being read
     ├── StoreUnavailable       what was delivered cannot be kept
-    └── UnknownItem            asked for something that is not there
+    ├── UnknownItem            asked for something that is not there
+    └── RefusedProposal        what a person proposes or approves does not hold: what stands against it
+        └── NotTheirs          somebody judged a proposal who may not
 
 Bad data is a value with a place and becomes one of these at the edge; a broken program raises anything else.
 """
@@ -55,3 +57,11 @@ class ChangedFile(ReconciliationError):
 
 class UnknownItem(ReconciliationError):
     """There is nothing by that name; the message names what was asked for and what would exist."""
+
+
+class RefusedProposal(ReconciliationError):
+    """What a person proposed, or approved, does not hold as things are now; nothing was written."""
+
+
+class NotTheirs(RefusedProposal):
+    """A proposal was approved by who made it, or taken back by somebody else; nothing was written."""

@@ -8,6 +8,7 @@ from typing import Any
 import click
 from psycopg.rows import dict_row
 
+from dagster_project.cli.lazy import LazyGroup
 from dagster_project.cli.output import Context, Day, json_option, money, pass_context, say, say_rows
 from dagster_project.exports import KINDS, export_table
 from dagster_project.pipeline import reconcile_source, source_day, timing_of
@@ -22,6 +23,13 @@ EXCEPTION_COLUMNS = (
     "exception_id", "source", "class", "kind", "severity", "status", "amount", "difference", "asset", "due_on",
     "age_business_days", "line_key", "entry_key", "assignee",
 )  # fmt: skip
+
+PROPOSALS = {
+    "propose": "dagster_project.cli.proposals:propose_decision",
+    "approve": "dagster_project.cli.proposals:approve_proposal",
+    "reject": "dagster_project.cli.proposals:reject_proposal",
+    "proposals": "dagster_project.cli.proposals:proposals_waiting",
+}
 
 
 @click.command()
@@ -46,9 +54,9 @@ def reconcile(context: Context, as_of: date, source_id: str | None, no_wait: boo
         say(results, "", as_json=True)
 
 
-@click.group()
+@click.group(cls=LazyGroup, commands_by_place=PROPOSALS)
 def exceptions() -> None:
-    """What needs an explanation: list, look, take, comment, reopen."""
+    """What needs an explanation: list, look, take, comment, propose, approve, reopen."""
 
 
 @exceptions.command("list")

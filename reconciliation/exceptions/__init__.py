@@ -8,6 +8,6 @@ Laws:
 - What a proposal names is kept as it was seen when it was made, and approved only if all of it is still so.
 - Of several decisions about one content the latest holds.
 
-``decisions`` reads for the daily run what holds; ``proposals`` is what people do. Moves no money and makes no match: the
-next run does.
+``decisions`` reads for the daily run what holds; ``proposals`` is what people do. Moves no money and makes no match:
+the next run does.
 """

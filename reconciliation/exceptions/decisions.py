@@ -53,8 +53,8 @@ class DecidedLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decisions:
-    """All that binds the runs of one source: ``rejected`` holds keys of groups and binds every day, the others bind from
-    their day on.
+    """All that binds the runs of one source: ``rejected`` holds keys of groups and binds every day, the others their
+    day and those after it.
     """
 
     rejected: frozenset[str] = frozenset()

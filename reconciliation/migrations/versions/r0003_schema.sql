@@ -70,7 +70,8 @@ CREATE TABLE recon.proposal (
     reason       text NOT NULL CONSTRAINT proposal_has_a_reason CHECK (reason <> ''),
     proposed_by  text NOT NULL CONSTRAINT proposal_has_a_proposer CHECK (proposed_by <> ''),
     proposed_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
-    expires_on   date -- last business date on which it may be approved
+    expires_on   date, -- last business date on which it may be approved
+    CONSTRAINT proposal_without_card_number CHECK (reason !~ '[0-9]{13}' OR NOT recon.holds_card_number(reason))
 );
 CREATE INDEX proposal_by_source ON recon.proposal (source_id, proposal_id);
 CREATE INDEX proposal_by_exception ON recon.proposal (exception_id) WHERE exception_id IS NOT NULL;
@@ -81,7 +82,8 @@ CREATE TABLE recon.proposal_verdict (
     actor       text NOT NULL CONSTRAINT verdict_has_an_actor CHECK (actor <> ''),
     note        text,
     at          timestamptz NOT NULL DEFAULT clock_timestamp(),
-    CONSTRAINT refusal_has_a_reason CHECK (verdict = 'approved' OR note <> '' AND note IS NOT NULL)
+    CONSTRAINT refusal_has_a_reason CHECK (verdict = 'approved' OR note <> '' AND note IS NOT NULL),
+    CONSTRAINT verdict_without_card_number CHECK (note !~ '[0-9]{13}' OR NOT recon.holds_card_number(note))
 );
 
 -- Nobody approves their own proposal, and only who made it takes it back. Names are compared without case and outer blanks.
@@ -317,8 +319,8 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     LEFT JOIN LATERAL (
         SELECT d.decision_id, d.kind FROM recon.decision_member AS n
         JOIN recon.decision AS d ON d.decision_id = n.decision_id AND d.source_id = of_source
-        WHERE n.side = f.side AND n.line_key IS NOT DISTINCT FROM f.line_key AND n.version IS NOT DISTINCT FROM f.version
-          AND n.entry_key IS NOT DISTINCT FROM f.entry_key AND n.line_no IS NOT DISTINCT FROM f.line_no
+        WHERE (n.side = 'external' AND n.line_key = f.line_key AND n.version = f.version
+               OR n.side = 'ledger' AND n.entry_key = f.entry_key AND n.line_no = f.line_no)
           AND (d.kind = 'exclude' OR d.kind = 'force_match' AND NOT EXISTS (
               SELECT FROM recon.run AS r
               WHERE r.source_id = of_source AND r.state = 'succeeded' AND r.business_date >= d.as_of
