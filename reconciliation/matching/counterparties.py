@@ -30,7 +30,8 @@ DIFFERENT: Final = 3
 ABSENT: Final = 4
 
 DOUBTFUL_MILLIBITS: Final = -6_000  # from here on a counterparty outweighs a price point that agrees
-CLIP_MILLIBITS: Final = 12_000  # a name is never proof, nor is another name
+CLIP_MILLIBITS: Final = 12_000  # another name is never proof of another movement
+NAME_CLIP_MILLIBITS: Final = 16_000  # nor is one name proof of one movement: customers come again
 
 _SIMILAR_SCORE: Final = 75  # of token_set_ratio; two people who share a surname stay below
 _LOOKED_AT_SCORE: Final = 45  # below, an abbreviation is only looked for where a name is very short
@@ -99,8 +100,8 @@ def counterparty_millibits(
     share = others / max(named, 1) + 1 / max(named, 1_024)
     result[equal] += np.floor(-1_000 * np.log2(share * 1_000) + 0.5).astype(np.int64)
     near_proof = _same_account(books, external_rows, ledger_rows)
-    result[near_proof] = CLIP_MILLIBITS
-    return np.clip(result, -CLIP_MILLIBITS, CLIP_MILLIBITS)
+    result[near_proof] = NAME_CLIP_MILLIBITS
+    return np.clip(result, -CLIP_MILLIBITS, NAME_CLIP_MILLIBITS)
 
 
 def doubtful(books: Books, external_rows: IntArray, ledger_rows: IntArray) -> BoolArray:

@@ -6,7 +6,7 @@ what is told to be ambiguous is what that last round, which saw only open items,
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -18,11 +18,15 @@ from reconciliation.matching.context import MatchContext
 from reconciliation.matching.decided import match_decided
 from reconciliation.matching.declared_group import declared_pairs, match_declared_groups
 from reconciliation.matching.group_search import GroupStep, find_groups
+from reconciliation.matching.many_to_many import find_many_to_many
 from reconciliation.matching.net_of_fee import NET_STEPS, NetStep, pair_net_of_fee
 from reconciliation.matching.one_to_one import pair_by_reference
 from reconciliation.matching.proposals import Outcome, Proposal, Undecided
 from reconciliation.matching.result import Limit, MatchResult
+from reconciliation.matching.weighed import WEIGHED_PASSES, weigh
 from reconciliation.sources import LegRule, MatchPass, MatchRules, ReferencePair
+
+_WEIGHED: Final = frozenset({"in_text", "near_reference", "amount_and_lag"})
 
 _PassName = MatchPass | Literal["decision"]
 
@@ -115,17 +119,35 @@ def _steps(books: Books, name: _PassName, rules: MatchRules, context: MatchConte
     elif name == "declared_group":
         for pair in declared_pairs(rules):
             yield _declared(books, pair, rules, rejected)
+    elif name in _WEIGHED:
+        weighed = [each for each in rules.passes if each in _WEIGHED]
+        if name == weighed[0]:  # their candidates are decided together
+            yield _weighed(books, frozenset(weighed), rules, context)
+    elif name == "many_to_many":
+        if rules.groups:
+            yield lambda external, ledger: find_many_to_many(
+                books, external, ledger, rules=rules, context=context
+            )
     elif name in ("key_sum", "chained_run", "window_less_few", "bounded_subset"):
         if rules.groups:
             yield _searched(books, name, rules, context)
     elif name in ("exact", "normalised"):
-        yield _by_reference(books, name, rejected)
+        weighed_later = any(weighed in rules.passes for weighed in WEIGHED_PASSES)
+        yield _by_reference(books, name, rejected, hold_doubtful=weighed_later)
 
 
-def _by_reference(books: Books, name: str, rejected: frozenset[str]) -> Step:
+def _by_reference(
+    books: Books, name: str, rejected: frozenset[str], *, hold_doubtful: bool = False
+) -> Step:
     as_written = name == "exact"
     return lambda external, ledger: pair_by_reference(
-        books, external, ledger, as_written=as_written, rejected=rejected
+        books, external, ledger, as_written=as_written, rejected=rejected, hold_doubtful=hold_doubtful
+    )
+
+
+def _weighed(books: Books, names: frozenset[str], rules: MatchRules, context: MatchContext) -> Step:
+    return lambda external, ledger: weigh(
+        books, external, ledger, rules=rules, context=context, passes=names
     )
 
 

@@ -12,6 +12,7 @@ from reconciliation.matching import candidates, resolution
 from reconciliation.matching.books import Books
 from reconciliation.matching.candidates import Gate, Pairing, Units
 from reconciliation.matching.columns import BoolArray, IntArray
+from reconciliation.matching.counterparties import doubtful
 from reconciliation.matching.proposals import (
     Membership,
     Outcome,
@@ -32,13 +33,17 @@ def pair_by_reference(
     *,
     as_written: bool,
     rejected: frozenset[str],
+    hold_doubtful: bool = False,
 ) -> Outcome:
-    """Pairs among the open rows; ``as_written`` compares references as they are, otherwise normalised."""
+    """Pairs among the open rows; ``as_written`` compares references as they are, otherwise normalised.
+
+    ``hold_doubtful``: pairs whose counterparties speak strongly against them are left to be weighed later on.
+    """
     match_pass: MatchPass = "exact" if as_written else "normalised"
     external = candidates.lines(books.external, external_rows)
     ledger = candidates.lines(books.ledger, ledger_rows)
     agreements = [books.agreement(pair, as_written=as_written) for pair in books.references]
-    gate = line_gate(books, external, ledger, rejected)
+    gate = line_gate(books, external, ledger, rejected, hold_doubtful=hold_doubtful)
     task = Pairing(books=books, external=external, ledger=ledger, match_pass=match_pass, gate=gate)
     decided = resolution.resolve(task, candidates.find(task, agreements))
     return Outcome(
@@ -48,11 +53,17 @@ def pair_by_reference(
     )
 
 
-def line_gate(books: Books, external: Units, ledger: Units, rejected: frozenset[str]) -> Gate:
+def line_gate(
+    books: Books, external: Units, ledger: Units, rejected: frozenset[str], *, hold_doubtful: bool = False
+) -> Gate:
     """Nothing that contradicts in an identifying column, and nothing that people took apart."""
 
     def admits(left: IntArray, right: IntArray) -> BoolArray:
-        return ~books.contradicts(external.rows[left], ledger.rows[right])
+        rows = external.rows[left], ledger.rows[right]
+        admitted = ~books.contradicts(*rows)
+        if hold_doubtful:  # a slip of the hand can turn a reference into somebody else's
+            admitted &= ~doubtful(books, *rows)
+        return admitted
 
     def undone(left: IntArray, right: IntArray) -> BoolArray:
         pair = Membership.single(external.rows[left]), Membership.single(ledger.rows[right])

@@ -24,7 +24,7 @@ from rapidfuzz.distance import OSA
 from reconciliation.matching import fees
 from reconciliation.matching.books import Books
 from reconciliation.matching.candidates import combined, telling_columns
-from reconciliation.matching.columns import BoolArray, IntArray
+from reconciliation.matching.columns import BoolArray, IntArray, flags, kernel
 from reconciliation.matching.context import MatchContext
 from reconciliation.matching.counterparties import counterparty_millibits
 from reconciliation.matching.edges import (
@@ -39,6 +39,10 @@ from reconciliation.matching.references import ABSENT
 from reconciliation.sources import FeeSchedule
 
 SEEN_ONCE: Final = 1_024  # what is seen once counts as one in this many at least: small books prove little
+PRICED_ONCE: Final = (
+    64  # of an amount that ends as prices do: it is not rare only because a small book has it once
+)
+_PRICE_ENDINGS: Final = np.array([0, 50, 80, 90, 95, 98, 99])
 DIFFERENT_AMOUNT_MILLIBITS: Final = -10_000
 NET_OF_FEE_MILLIBITS: Final = (
     -1_000
@@ -50,6 +54,7 @@ OTHER_AMOUNT: Final = 2
 
 # One true pair in so many, as a power of two, has its reference in this state rather than intact.
 _RARER_MILLIBITS: Final = {NEAR: 4_000, LOST_PREFIX: 3_000, IN_TEXT: 2_000}
+_PRESENCE_CLIP_MILLIBITS: Final = 7_000
 _LAG_CLIP_MILLIBITS: Final = 8_000
 _LAG_PRIOR_COUNT: Final = 20  # confirmed pairs that the agreed lag counts for
 _LAG_SHARES: Final = (8.0, 4.0, 1.0, 0.05)  # as expected, as agreed, booked late by us, none of these
@@ -58,13 +63,17 @@ _DAYS_WITHOUT_WINDOW: Final = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
-    """Millibits of each feature per pair; ``rivals``: the logarithm of how many lines chance could have met."""
+    """Millibits of each feature per pair; ``rivals``: the logarithm of how many lines chance could have met.
+
+    ``presence``: how sure it is, before anything of the pair is seen, that the external line has a partner at all.
+    """
 
     amount: IntArray
     reference: IntArray
     lag: IntArray
     counterparty: IntArray
     rivals: IntArray
+    presence: IntArray
     amount_is: IntArray  # EQUAL_AMOUNT, NET_AMOUNT, OTHER_AMOUNT
 
     @property
@@ -96,6 +105,7 @@ def score(
         lag=_lag(books, left, right, context),
         counterparty=counterparty_millibits(books, left, right, twins),
         rivals=millibits(rivals[np.searchsorted(external_rows, left)]),
+        presence=_presence(books, external_rows)[left],
         amount_is=amount_is,
     )
 
@@ -115,6 +125,21 @@ def rivals_of(books: Books, external_rows: IntArray, ledger_rows: IntArray) -> I
     wanted = books.external_purse[external_rows] * width + theirs - first
     found = np.searchsorted(keys, wanted + days, side="right") - np.searchsorted(keys, wanted - days)
     return np.asarray(np.maximum(found, 1), dtype=np.int64)
+
+
+def _presence(books: Books, external_rows: IntArray) -> IntArray:
+    """Per external row: of the lines that carry a reference so many found their partner, and so one that carries none
+    most likely has one too. A line whose reference found nobody gets no such credit.
+    """
+    carries = np.zeros(len(books.external), dtype=np.bool_)
+    for pair in books.references:
+        values, answers = books.external.reference(pair.external), books.ledger.reference(pair.ledger)
+        if "batch_ref" not in (pair.external, pair.ledger) and answers.null_count < len(answers):
+            carries |= flags(kernel.is_valid(values))
+    still_open = int(carries[external_rows].sum())
+    found = int(carries.sum()) - still_open
+    credit = int(millibits(np.array([(found + 1) / (still_open + 1)]))[0])
+    return np.where(carries, 0, min(max(credit, 0), _PRESENCE_CLIP_MILLIBITS))
 
 
 def vetoed(books: Books, edges: Edges) -> BoolArray:
@@ -184,7 +209,10 @@ def net_fee(
 def _amount(books: Books, ledger_rows: IntArray, amount_is: IntArray, twins: IntArray) -> IntArray:
     """By the share of this amount among the lines in play of the purse, the pair's own and its twins left out."""
     counts = books.kept("amount counts", lambda: _amount_counts(books))
-    bits = _rarity(counts[0][ledger_rows] - twins, counts[1][ledger_rows])
+    size = np.where(
+        np.isin(books.ledger.amount_minor[ledger_rows] % 100, _PRICE_ENDINGS), PRICED_ONCE, SEEN_ONCE
+    )
+    bits = _rarity(counts[0][ledger_rows] - twins, counts[1][ledger_rows], size)
     bits = bits + np.where(amount_is == NET_AMOUNT, NET_OF_FEE_MILLIBITS, 0)
     return np.where(amount_is == OTHER_AMOUNT, DIFFERENT_AMOUNT_MILLIBITS, np.maximum(bits, 0))
 
@@ -195,9 +223,9 @@ def _amount_counts(books: Books) -> tuple[IntArray, IntArray]:
     return np.bincount(money)[money], np.bincount(books.ledger_purse)[books.ledger_purse]
 
 
-def _rarity(others: IntArray, population: IntArray) -> IntArray:
-    """Millibits of an agreement that so many others of a population would show as well."""
-    share = np.maximum(others, 0) / np.maximum(population, 1) + 1 / np.maximum(population, SEEN_ONCE)
+def _rarity(others: IntArray, population: IntArray, at_least: int | IntArray = SEEN_ONCE) -> IntArray:
+    """Millibits of an agreement that so many others of a population, of ``at_least`` so many, would show as well."""
+    share = np.maximum(others, 0) / np.maximum(population, 1) + 1 / np.maximum(population, at_least)
     return millibits(1 / share)
 
 

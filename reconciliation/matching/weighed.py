@@ -4,7 +4,8 @@ Candidates are the union of what the named passes find and of the open lines tha
 which the strict passes left because it was not the only explanation. Every pair is scored in bits. A pair is made when
 
 - its amounts are equal, or their difference is the fee that a schedule predicts;
-- its bits reach the logarithm of the number of its rivals and ``confirm_bits`` more;
+- its bits reach the logarithm of the number of its rivals and ``confirm_bits`` more, less what is known beforehand of
+  a line that carries no reference: that like the lines which do it has a partner at all;
 - the best choice among all competing pairs contains it, by a margin of ``margin_bits``.
 
 Anything else of which more speaks for it than chance is a suggestion, with the reason and the two best alternatives;
@@ -48,6 +49,7 @@ from reconciliation.matching.weighed_evidence import Weighed, proposal_of
 from reconciliation.matching.weighed_suggestions import suggestions_of
 from reconciliation.sources import MatchRules
 
+WEIGHED_PASSES: Final = ("in_text", "near_reference", "amount_and_lag")
 PRESENCE_MILLIBITS: Final = 5_000  # of 32 lines that could have a partner about 31 have one
 
 
@@ -166,7 +168,7 @@ def _decide(books: Books, rules: MatchRules, edges: Edges, scores: Scores) -> _D
     is_chosen[picked] = True
     margin[picked] = np.minimum(chosen.margin_millibits, _beyond_other_amounts(edges, scores, weight)[picked])
     twins[0][picked], twins[1][picked] = chosen.twins_external, chosen.twins_ledger
-    needed = scores.rivals + rules.confirm_bits * 1_000
+    needed = scores.rivals - scores.presence + rules.confirm_bits * 1_000
     rivals = _counted(edges.external, component), _counted(edges.ledger, component)
     pairs = Weighed(
         edges=edges,
@@ -312,8 +314,9 @@ def _pass_names(rules: MatchRules) -> dict[int, str]:
         NEAR: ("near_reference",),
         NO_REFERENCE: ("amount_and_lag",),
     }
-    others = ("near_reference", "in_text", "amount_and_lag")
     return {
-        similarity: next((name for name in (*names, *others) if name in rules.passes), others[0])
+        similarity: next(
+            (name for name in (*names, *WEIGHED_PASSES) if name in rules.passes), WEIGHED_PASSES[0]
+        )
         for similarity, names in own.items()
     }

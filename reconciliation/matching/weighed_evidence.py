@@ -114,6 +114,7 @@ def bits_of(pairs: Weighed) -> Column:
         "counterparty": scores.counterparty,
         "lag": scores.lag,
         "needed": pairs.needed,
+        "presence": scores.presence,
         "reference": scores.reference,
         "rivals": scores.rivals,
         "total": scores.total,
