@@ -24,6 +24,7 @@ kernel: Any = pyarrow.compute  # its stubs do not know that kernels take plain v
 
 SQL: Final = queries(Path(__file__).with_suffix(".sql"))
 _TEXT, _NUMBER, _SMALL, _DAY = pa.string(), pa.int64(), pa.int32(), pa.date32()
+_BITS = pa.decimal128(18, 3)
 
 
 def _schema(columns: Mapping[str, pa.DataType]) -> pa.Schema:
@@ -43,7 +44,7 @@ KINDS: Final[Mapping[str, pa.Schema]] = {
         {
             "group_id": _NUMBER, "source": _TEXT, "as_of": _DAY, "match_pass": _TEXT, "state": _TEXT, "side": _TEXT,
             "line_key": _TEXT, "entry_key": _TEXT, "line_no": _SMALL, "allocated_minor": _NUMBER, "asset": _TEXT,
-            "role": _TEXT, "evidence_bits": _NUMBER, "margin_bits": _NUMBER, "solutions": _NUMBER,
+            "role": _TEXT, "evidence_bits": _BITS, "margin_bits": _BITS, "solutions": _NUMBER,
         }
     ),
     "exceptions": _schema(
@@ -61,6 +62,7 @@ KINDS: Final[Mapping[str, pa.Schema]] = {
                 (
                     "opening_minor", "movement_minor", "closing_minor", "ledger_minor", "timing_external_minor",
                     "timing_ledger_minor", "genuine_external_minor", "genuine_ledger_minor",
+                    "excluded_external_minor", "excluded_ledger_minor",
                     "allocation_difference_minor", "unexplained_minor", "matched_count", "timing_count",
                     "genuine_count", "excluded_count", "line_count",
                 ),

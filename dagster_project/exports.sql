@@ -11,7 +11,7 @@ ORDER BY l.source, l.booking_date, l.line_key, l.version
 
 -- name: matches
 SELECT m.group_id, m.source, m.as_of, m.match_pass, m.state, m.side, m.line_key, m.entry_key, m.line_no, m.allocated_minor, m.asset, m.role,
-    NULL::bigint AS evidence_bits, NULL::bigint AS margin_bits, NULL::bigint AS solutions
+    m.evidence_bits, m.margin_bits, m.solutions
 FROM recon.match_v1 AS m
 WHERE (%(source)s::text IS NULL OR m.source = %(source)s::text) AND m.as_of >= coalesce(%(from_date)s::date, '-infinity')
   AND m.as_of <= coalesce(%(to_date)s::date, 'infinity')
@@ -28,7 +28,7 @@ ORDER BY e.exception_id
 -- name: statements
 SELECT p.source, p.account, p.asset, p.business_date, p.basis, p.opening_minor, p.movement_minor, p.closing_minor, p.ledger_minor,
     p.timing_external_minor, p.timing_ledger_minor, p.genuine_external_minor, p.genuine_ledger_minor,
-    p.allocation_difference_minor, p.unexplained_minor, p.matched_count, p.timing_count, p.genuine_count, p.excluded_count, p.line_count
+    p.excluded_external_minor, p.excluded_ledger_minor, p.allocation_difference_minor, p.unexplained_minor, p.matched_count, p.timing_count, p.genuine_count, p.excluded_count, p.line_count
 FROM recon.balance_proof_v1 AS p
 WHERE (%(source)s::text IS NULL OR p.source = %(source)s::text) AND p.business_date >= coalesce(%(from_date)s::date, '-infinity')
   AND p.business_date <= coalesce(%(to_date)s::date, 'infinity')

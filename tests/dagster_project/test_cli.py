@@ -103,7 +103,8 @@ def test_the_commands_of_the_contract_are_there() -> None:
         "ledger seal", "ledger close-period", "ledger rebuild", "ledger rebase", "ledger find", "ledger export",
         "ledger transaction", "ledger feed", "ledger work", "ledger publish",
         "exceptions list", "exceptions show", "exceptions take", "exceptions comment", "exceptions reopen",
-        "exceptions timing", "export",
+        "exceptions timing", "exceptions propose", "exceptions approve", "exceptions reject", "exceptions proposals",
+        "export",
     }  # fmt: skip
 
 
