@@ -1,11 +1,11 @@
 """Finder ``amount_and_lag``: equal amounts, or gross and predicted net, a number of business days apart that may be.
 
 Each lag that is agreed or was learned is an equality join on (account, asset, amount, business day less the lag): no
-join of ranges, and no block on the amount alone, which explodes under price points. A block is what shares money and
-the ledger's business day. In a block of few pairs each is named, whatever the references say: that is for the
-weighing. In a larger one, pairs whose identifiers contradict are left out: they could not be confirmed, and as a
-suggestion each would be one of many. What then costs too much is refined: only equal counterparties, then each lag
-counted by itself. Lines that this leaves without candidates, or without some, are named as a limit by amount.
+join of ranges, and no block on the amount alone, which explodes under price points. Pairs that carry well-formed and
+different identifiers are left out by the same join: the weighing would refuse them, and at a price point they are
+nearly all. (What is near in spite of that is the business of the other finders.) A block, which is what shares money
+and the ledger's business day, that costs too much is refined: only equal counterparties, then each lag counted by
+itself. Lines that this leaves without candidates, or without some, are named as a limit by amount.
 
     external 97.00 on Wednesday, lags 0 to 2, fee 3 %   ledger +97.00 Monday, +100.00 Tuesday: two pairs
 """
@@ -40,7 +40,7 @@ _NAME: Final = "amount_and_lag"
 _FEW: Final = (
     25  # pairs of a block, five lines by five, that are worth naming though their references contradict
 )
-_IDENTIFIERS_MAX: Final = 4  # columns by which large blocks are parted, so into 16 parts at most
+_IDENTIFIERS_MAX: Final = 4  # columns by which rows are parted, so into 16 parts at most
 _CARRIES_NONE: Final = -1
 _NOBODY: Final = np.empty(0, dtype=np.int64)
 
@@ -175,40 +175,29 @@ def _pairs(
     ]
     left = _Offer.of(np.tile(rows[0], len(shifts)), money[:ends], np.tile(days[0], len(shifts)))
     right = _Offer.of(rows[1], money[ends:], days[1])
-    few = _join(left, right, search.lags, min(_FEW, search.limits.candidate_pairs))
-    pairs = [few.pairs]
-    met: tuple[Limit, ...] = ()
-    if len(few.right_crowded.rows):
-        found, met = _of_crowded(search, few.left_crowded, few.right_crowded)
-        pairs.extend(found)
-    external, ledger = (np.concatenate(part) for part in zip(*pairs, strict=True))
-    return external, ledger, met
+    return _bounded(search, *_uncontradicted(search.books, left, right))
 
 
-def _of_crowded(
-    search: _Search, left: _Offer, right: _Offer
-) -> tuple[list[tuple[IntArray, IntArray]], tuple[Limit, ...]]:
-    """Pairs in blocks of many: without contradictions, then among equal counterparties, then lag by lag."""
+def _bounded(search: _Search, left: _Offer, right: _Offer) -> tuple[IntArray, IntArray, tuple[Limit, ...]]:
+    """Pairs at all lags; in blocks that cost too much among equal counterparties, then lag by lag."""
     pairs_max = search.limits.candidate_pairs
-    sound = _join(*_uncontradicted(search.books, left, right), search.lags, pairs_max)
-    pairs = [sound.pairs]
-    if not len(sound.right_crowded.rows):
-        return pairs, ()
-    named = _join(
-        *_of_equal_party(search.books, sound.left_crowded, sound.right_crowded), search.lags, pairs_max
-    )
-    pairs.append(named.pairs)
-    given_up = [np.empty(0, dtype=np.int64)]
+    whole = _join(left, right, search.lags, pairs_max)
+    if not len(whole.right_crowded.rows):
+        return *whole.pairs, ()
+    crowded = whole.left_crowded, whole.right_crowded
+    named = _join(*_of_equal_party(search.books, *crowded), search.lags, pairs_max)
+    refined = [named.pairs]
+    given_up = [_NOBODY]
     if len(named.right_crowded.rows):
+        edges_max = EDGES_MAX // len(search.lags)
         for lag in search.lags:
-            edges_max = EDGES_MAX // len(search.lags)
             daily = _join(named.left_crowded, named.right_crowded, (lag,), pairs_max, edges_max)
-            pairs.append(daily.pairs)
+            refined.append(daily.pairs)
             given_up.append(daily.left_crowded.rows)
-    with_candidates = np.concatenate([external for external, _ in pairs])
-    crowded = sound.left_crowded
-    left_open = ~np.isin(crowded.rows, with_candidates) | np.isin(crowded.rows, np.concatenate(given_up))
-    return pairs, _met(search.books, crowded.only(left_open), sound.right_crowded, sound.cap)
+    external, ledger = (np.concatenate(part) for part in zip(*refined, strict=True))
+    left_open = ~np.isin(crowded[0].rows, external) | np.isin(crowded[0].rows, np.concatenate(given_up))
+    met = _met(search.books, crowded[0].only(left_open), crowded[1], whole.cap)
+    return np.concatenate([whole.pairs[0], external]), np.concatenate([whole.pairs[1], ledger]), met
 
 
 def _join(

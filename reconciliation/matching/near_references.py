@@ -267,7 +267,7 @@ def _swapped(left: _Shelf, right: _Shelf, found: _Found) -> None:
         ends = _meeting(left.whole + moved, right.whole)
 
         def swapped(a: _Letters, b: _Letters, at: int = at) -> BoolArray:
-            crossed = (a[:, at] == b[:, at + 1]) & (a[:, at + 1] == b[:, at])
+            crossed = (a[:, at] == b[:, at + 1]) & (a[:, at + 1] == b[:, at]) & (a[:, at] != a[:, at + 1])
             return np.asarray(crossed & ((a != b).sum(axis=1) == 2))
 
         found.add(_units(left, right, _verified(left, right, ends, swapped)), NEAR)

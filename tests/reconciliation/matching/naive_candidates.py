@@ -1,7 +1,6 @@
 """The candidate finders said again, slowly: every external line against every ledger line, no code of the product."""
 
 import re
-from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -14,14 +13,6 @@ REFERENCES = (
     "ref_end_to_end", "ref_uetr", "ref_servicer", "ref_psp", "ref_merchant", "ref_payout", "ref_arn",
     "ref_rrn", "ref_auth_code", "batch_ref",
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Named:
-    """A candidate pair."""
-
-    similarity: int
-    contradicts: bool
 
 
 def naive_near(theirs: list[Item], ours: list[Item], pairs: Pairs, window_days: int) -> dict[Ends, int]:
@@ -54,15 +45,16 @@ def naive_by_amount_and_lag(
     *,
     window_days: int,
     tolerance: int,
-) -> dict[Ends, Named]:
-    """With a fee of 2 % and one minor unit on lines of kind charge."""
+) -> dict[Ends, int]:
+    """With a fee of 2 % and one minor unit on lines of kind charge; no pair whose identifiers contradict."""
     result = {}
     for e, o in _comparable(theirs, ours, window_days):
         gross, paid = o["amount_minor"], e["amount_minor"]
         net = gross - ((abs(gross) * 2 + 50) // 100 + 1)
         charged = e["kind"] == "charge" and abs(paid - net) <= tolerance and net * gross > 0
-        if business_lag(days, o["business_date"], e["business_date"]) in lags and (paid == gross or charged):
-            result[e["line_key"], o["entry_key"]] = Named(_agreed(e, o, pairs), _contradicts(e, o, pairs))
+        may_be = business_lag(days, o["business_date"], e["business_date"]) in lags
+        if may_be and (paid == gross or charged) and not _contradicts(e, o, pairs):
+            result[e["line_key"], o["entry_key"]] = _agreed(e, o, pairs)
     return result
 
 
@@ -80,7 +72,7 @@ def edits(a: str, b: str) -> int:
     for i, left in enumerate(a, 1):
         row = [i]
         for j, right in enumerate(b, 1):
-            best = min(rows[-1][j] + 1, row[-1] + 1, rows[-1][j - 1] + (left != right))
+            best: int = min(rows[-1][j] + 1, row[-1] + 1, rows[-1][j - 1] + (left != right))
             if i > 1 and j > 1 and left == b[j - 2] and a[i - 2] == right:
                 best = min(best, rows[-2][j - 2] + 1)
             row.append(best)
@@ -90,7 +82,7 @@ def edits(a: str, b: str) -> int:
 
 def _comparable(theirs: list[Item], ours: list[Item], window_days: int) -> list[tuple[Item, Item]]:
     def sign(item: Item) -> int:
-        return (item["amount_minor"] > 0) - (item["amount_minor"] < 0)
+        return int(item["amount_minor"] > 0) - int(item["amount_minor"] < 0)
 
     return [
         (e, o)

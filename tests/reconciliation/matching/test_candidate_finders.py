@@ -6,10 +6,10 @@ from datetime import date, timedelta
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from reconciliation.matching import MatchContext, amount_and_lag, near_references
+from reconciliation.matching import MatchContext, near_references
 from reconciliation.matching.amount_and_lag import find_by_amount_and_lag
 from reconciliation.matching.books import Books, Side
 from reconciliation.matching.edges import (
@@ -180,6 +180,12 @@ def test_an_identifier_of_many_hyphens_is_one_word():
     assert found == {("E1", "L1"): IN_TEXT}
 
 
+def test_a_reference_in_many_parts_is_one_word_between_blanks():
+    ours = [ledger("L1", 100, ref_merchant="10/2024/0099/77")]
+    theirs = [external("E1", 100, text="our no 10/2024/0099/77 of March")]
+    assert in_text(theirs, ours) == {("E1", "L1"): IN_TEXT}
+
+
 def test_orders_and_batches_are_known_without_being_configured_and_any_column_may_quote_them():
     theirs = [external("E1", 100, text="order 778122"), external("E2", 90, ref_servicer="X/PO-4711-9")]
     ours = [ledger("L1", 100, ref_merchant="778122"), ledger("L2", 95, batch_ref="PO-4711-9")]
@@ -216,7 +222,7 @@ def test_without_a_calendar_every_day_counts():
 
 def test_what_is_left_after_the_scheduled_fee_meets_its_gross():
     fee = schedule(14_000, 20)  # 1.4 % and 0.20, a minor unit of tolerance
-    ours = [ledger("L1", 10_000), ledger("L2", 10), ledger("L3", -10_000)]
+    ours = [ledger("L1", 10_000), ledger("L2", 10), ledger("L3", -10_000), ledger("L4", 20_001)]
     theirs = [
         external("E1", 9840, kind="charge"),
         external("E2", 9839, kind="charge"),
@@ -224,9 +230,10 @@ def test_what_is_left_after_the_scheduled_fee_meets_its_gross():
         external("E4", 9840, kind="transfer"),
         external("E5", -10, kind="charge"),  # a fee never turns money around
         external("E6", -10_160, kind="charge"),
+        external("E7", 19_702, kind="charge"),  # 19 701 and one
     ]
     assert at_lag(theirs, ours, fee) == dict.fromkeys(
-        [("E1", "L1"), ("E2", "L1"), ("E6", "L3")], NO_REFERENCE
+        [("E1", "L1"), ("E2", "L1"), ("E6", "L3"), ("E7", "L4")], NO_REFERENCE
     )
 
 
@@ -337,6 +344,19 @@ def test_what_is_still_too_much_is_named_with_its_counts_and_the_amount():
     assert (limit.external_count, limit.ledger_count, limit.limit) == (4, 4, 15)
 
 
+def test_lines_that_lose_only_some_of_their_candidates_are_named_too():
+    theirs, ours = price_points(4, "Acme")
+    theirs += [external(f"X{n}", 999, counterparty="Acme", day=1) for n in range(2)]
+    ours += [ledger(f"Y{n}", 999, counterparty="Acme", day=1) for n in range(3)]
+    found, (limit,) = found_by(
+        find_by_amount_and_lag, theirs, ours, CONTEXT, (), limits=MatchLimits(candidate_pairs=15)
+    )
+    lost = {(f"E{n}", f"L{m}") for n in range(4) for m in range(4)}  # the four of the first day, at lag 0
+    every = {(e["line_key"], o["entry_key"]) for e in theirs for o in ours}
+    assert set(found) == every - lost
+    assert (limit.external_count, limit.ledger_count, limit.limit) == (4, 7, 15)
+
+
 def test_lines_that_refining_leaves_without_a_counterparty_are_named_too():
     theirs, ours = price_points(3, "Acme")
     theirs += [external("N1", 999), external("N2", 999, counterparty="Nobody")]
@@ -347,17 +367,18 @@ def test_lines_that_refining_leaves_without_a_counterparty_are_named_too():
     assert (limit.external_count, limit.ledger_count) == (2, 3)
 
 
-def test_in_a_crowded_block_pairs_that_contradict_are_left_out_and_lines_without_identifier_stay():
-    named = [external(f"E{n}", 999, ref_end_to_end=f"AAA{n}00") for n in range(6)] + [external("E6", 999)]
-    ours = [ledger(f"L{n}", 999, ref_end_to_end=f"BBB{n}00") for n in range(5)] + [
-        ledger("L5", 999, ref_end_to_end="AAA500"),
-        ledger("L6", 999),
+def test_equal_amounts_with_identifiers_that_contradict_are_left_out_and_lines_without_one_stay():
+    theirs = [external(f"E{n}", 999, ref_end_to_end=f"AAA{n}00") for n in range(3)] + [external("E3", 999)]
+    ours = [
+        ledger("L0", 999, ref_end_to_end="BBB000"),
+        ledger("L1", 999, ref_end_to_end="AAA-100"),
+        ledger("L2", 999, ref_end_to_end="A/9"),  # too short to contradict
+        ledger("L3", 999),
     ]
-    expected = {("E6", f"L{n}") for n in range(7)} | {(f"E{n}", "L6") for n in range(7)} | {("E5", "L5")}
-    found = at_lag(named, ours)
-    assert set(found) == expected
-    assert found["E5", "L5"] == EXACT
-    assert len(at_lag(named[:5], ours[:5])) == 25  # few enough that a person may look at each
+    found = at_lag(theirs, ours)
+    open_to_all = {(f"E{n}", key) for n in range(4) for key in ("L2", "L3")}
+    assert set(found) == open_to_all | {("E3", "L0"), ("E3", "L1"), ("E1", "L1")}
+    assert found["E1", "L1"] == NORMALISED
 
 
 def test_a_block_may_have_less_than_the_bound_when_there_are_many():
@@ -409,23 +430,33 @@ PAIRS = st.sampled_from(
 )
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(THEIRS, OURS, PAIRS)
 def test_looking_at_every_pair_finds_the_same_near_references(theirs, ours, pairs):
     assert near(theirs, ours, pairs=pairs) == naive_near(theirs, ours, pairs, window_days=10)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=60, deadline=None)
+@example([external("E1", 100, ref_end_to_end="11111A")], [ledger("L1", 100, ref_end_to_end="111A11")], BY_ID)
+@given(THEIRS, OURS, PAIRS)
+def test_hashes_that_collide_bring_no_pair_that_is_not_one(theirs, ours, pairs):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(near_references, "_BASE", 1)  # the sum of the letters
+        patch.setattr(near_references, "_MONEY_BASE", 0)
+        found = near(theirs, ours, pairs=pairs)
+    assert found == naive_near(theirs, ours, pairs, window_days=10)
+
+
+@settings(max_examples=60, deadline=None)
 @given(THEIRS, OURS, PAIRS)
 def test_looking_at_every_pair_finds_the_same_references_in_texts(theirs, ours, pairs):
     assert in_text(theirs, ours, pairs=pairs) == naive_in_text(theirs, ours, pairs, window_days=10)
 
 
-@settings(max_examples=120, deadline=None)
-@given(THEIRS, OURS, PAIRS, st.integers(0, 2), st.integers(0, 3), st.integers(0, 2), st.booleans())
-def test_looking_at_every_pair_and_lag_finds_the_same_amounts(
-    theirs, ours, pairs, late, latest, tolerance, few
-):
+@settings(max_examples=100, deadline=None)
+@given(THEIRS, OURS, PAIRS, st.tuples(st.integers(0, 2), st.integers(0, 3)), st.integers(0, 2))
+def test_looking_at_every_pair_and_lag_finds_the_same_amounts(theirs, ours, pairs, lag, tolerance):
+    late, latest = lag
     context = MatchContext(
         business_days=WEEKDAYS,
         lag=Lag(earliest=0, expected=0, latest=latest),
@@ -435,15 +466,11 @@ def test_looking_at_every_pair_and_lag_finds_the_same_amounts(
     lags = {*range(-late, latest + 1), 5}
     fees = (schedule(20_000, 1, tolerance_minor=tolerance),)
     expected = naive_by_amount_and_lag(theirs, ours, pairs, MARCH, lags, window_days=10, tolerance=tolerance)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(amount_and_lag, "_FEW", 10_000 if few else 0)
-        found = at_lag(theirs, ours, *fees, context=context, pairs=pairs)
-    assert found == {
-        ends: named.similarity for ends, named in expected.items() if few or not named.contradicts
-    }
+    found = at_lag(theirs, ours, *fees, context=context, pairs=pairs)
+    assert found == expected
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(THEIRS, OURS, PAIRS, st.integers(2, 30), st.randoms(use_true_random=False))
 def test_the_order_of_rows_and_the_surrogate_ids_change_nothing(theirs, ours, pairs, bound, chance):
     limits = MatchLimits(candidate_pairs=bound, component_items=3)
@@ -463,7 +490,7 @@ def test_twenty_thousand_references_are_compared_with_as_many_in_little_memory()
         (lambda word, at: word[:at] + word[at + 1] + word[at] + word[at + 2 :], NEAR),
         (lambda word, at: word[:at] + word[at + 1 :], NEAR),
         (lambda word, at: word[:at] + "Ö" + word[at:], NEAR),
-        (lambda word, at: word[3:], LOST_PREFIX),
+        (lambda word, _: word[3:], LOST_PREFIX),
     ]
     words = ["Q" + "".join(chance.choice(letters) for _ in range(12)) for _ in range(20_000)]
     theirs, expected = [], {}
