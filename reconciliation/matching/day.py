@@ -4,9 +4,8 @@ Law: matching what is left once more finds nothing, because the step ends only w
 what is told to be ambiguous is what that last round, which saw only open items, could not decide.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -15,22 +14,10 @@ from reconciliation.matching.assembly import assemble
 from reconciliation.matching.books import Books, Side
 from reconciliation.matching.columns import BoolArray, IntArray, kernel
 from reconciliation.matching.context import MatchContext
-from reconciliation.matching.decided import match_decided
-from reconciliation.matching.declared_group import declared_pairs, match_declared_groups
-from reconciliation.matching.group_search import GroupStep, find_groups
-from reconciliation.matching.many_to_many import find_many_to_many
-from reconciliation.matching.net_of_fee import NET_STEPS, NetStep, pair_net_of_fee
-from reconciliation.matching.one_to_one import pair_by_reference
 from reconciliation.matching.proposals import Outcome, Proposal, Undecided
 from reconciliation.matching.result import Limit, MatchResult
-from reconciliation.matching.weighed import WEIGHED_PASSES, weigh
-from reconciliation.sources import LegRule, MatchPass, MatchRules, ReferencePair
-
-_WEIGHED: Final = frozenset({"in_text", "near_reference", "amount_and_lag"})
-
-_PassName = MatchPass | Literal["decision"]
-
-Step = Callable[[IntArray, IntArray], Outcome]
+from reconciliation.matching.steps import DECISION, Step, by_reference, steps_of
+from reconciliation.sources import LegRule, MatchRules, ReferencePair
 
 
 def match_day(
@@ -54,10 +41,8 @@ def match_day(
         window_days=rules.window_days,
         by_account=True,
     )
-    passes: tuple[_PassName, ...] = rules.passes
-    if context.forced:
-        passes = ("decision", *passes)
-    steps = [step for name in passes for step in _steps(books, name, rules, context)]
+    passes = (DECISION, *rules.passes) if context.forced else rules.passes
+    steps = [step for name in passes for step in steps_of(name, books, rules, context)]
     found = _run(books, passes, steps)
     return replace(found.result, lag_counts=_lag_counts(books, found.proposals, context.business_days))
 
@@ -86,7 +71,7 @@ def match_legs(
         by_account=False,
     )
     passes = ("exact", "normalised")
-    return _run(books, passes, [_by_reference(books, name, rejected) for name in passes]).result
+    return _run(books, passes, [by_reference(books, name, rejected) for name in passes]).result
 
 
 def _lag_counts(
@@ -105,72 +90,6 @@ def _lag_counts(
     return tuple(zip(values.tolist(), counts.tolist(), strict=True))
 
 
-def _steps(books: Books, name: _PassName, rules: MatchRules, context: MatchContext) -> Iterator[Step]:
-    """The steps a pass consists of; each works on what the one before left."""
-    rejected = context.rejected
-    if name == "decision":
-        yield lambda external, ledger: match_decided(books, external, ledger, context)
-    elif name == "net_of_fee":
-        for step in NET_STEPS:
-            for pair in rules.references:
-                if "batch_ref" in (pair.external, pair.ledger):  # a batch is a matter of declared_group
-                    continue
-                yield _net_of_fee(books, pair, step, rules, rejected)
-    elif name == "declared_group":
-        for pair in declared_pairs(rules):
-            yield _declared(books, pair, rules, rejected)
-    elif name in _WEIGHED:
-        weighed = [each for each in rules.passes if each in _WEIGHED]
-        if name == weighed[0]:  # their candidates are decided together
-            yield _weighed(books, frozenset(weighed), rules, context)
-    elif name == "many_to_many":
-        if rules.groups:
-            yield lambda external, ledger: find_many_to_many(
-                books, external, ledger, rules=rules, context=context
-            )
-    elif name in ("key_sum", "chained_run", "window_less_few", "bounded_subset"):
-        if rules.groups:
-            yield _searched(books, name, rules, context)
-    elif name in ("exact", "normalised"):
-        weighed_later = any(weighed in rules.passes for weighed in WEIGHED_PASSES)
-        yield _by_reference(books, name, rejected, hold_doubtful=weighed_later)
-
-
-def _by_reference(
-    books: Books, name: str, rejected: frozenset[str], *, hold_doubtful: bool = False
-) -> Step:
-    as_written = name == "exact"
-    return lambda external, ledger: pair_by_reference(
-        books, external, ledger, as_written=as_written, rejected=rejected, hold_doubtful=hold_doubtful
-    )
-
-
-def _weighed(books: Books, names: frozenset[str], rules: MatchRules, context: MatchContext) -> Step:
-    return lambda external, ledger: weigh(
-        books, external, ledger, rules=rules, context=context, passes=names
-    )
-
-
-def _searched(books: Books, name: GroupStep, rules: MatchRules, context: MatchContext) -> Step:
-    return lambda external, ledger: find_groups(
-        books, external, ledger, step=name, rules=rules, context=context
-    )
-
-
-def _net_of_fee(
-    books: Books, pair: ReferencePair, step: NetStep, rules: MatchRules, rejected: frozenset[str]
-) -> Step:
-    return lambda external, ledger: pair_net_of_fee(
-        books, external, ledger, pair, step=step, rules=rules, rejected=rejected
-    )
-
-
-def _declared(books: Books, pair: ReferencePair, rules: MatchRules, rejected: frozenset[str]) -> Step:
-    return lambda external, ledger: match_declared_groups(
-        books, external, ledger, pair, rules=rules, rejected=rejected
-    )
-
-
 @dataclass(slots=True)
 class _Round:
     """What one round over all steps found."""
@@ -179,6 +98,14 @@ class _Round:
     undecided: list[Undecided] = field(default_factory=list)
     limits: list[Limit] = field(default_factory=list)
     suggestions: list[Proposal] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What a step said that made nothing, and how many items were open to it."""
+
+    open_count: tuple[int, int]
+    outcome: Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,8 +120,9 @@ def _run(books: Books, passes: tuple[str, ...], steps: list[Step]) -> _Found:
     external_open = np.ones(len(books.external), dtype=np.bool_)
     ledger_open = np.ones(len(books.ledger), dtype=np.bool_)
     proposals: list[Proposal] = []
+    seen: list[_Seen | None] = [None] * len(steps)
     while True:
-        found = _round(steps, external_open, ledger_open)
+        found = _round(steps, seen, external_open, ledger_open)
         proposals.extend(found.proposals)
         if not found.proposals:
             limits = tuple(dict.fromkeys(found.limits))
@@ -204,18 +132,26 @@ def _run(books: Books, passes: tuple[str, ...], steps: list[Step]) -> _Found:
             return _Found(result, proposals)
 
 
-def _round(steps: list[Step], external_open: BoolArray, ledger_open: BoolArray) -> _Round:
-    """Runs every step once and closes what it matched, in place."""
+def _round(
+    steps: list[Step], seen: list[_Seen | None], external_open: BoolArray, ledger_open: BoolArray
+) -> _Round:
+    """Runs every step once and closes what it matched, in place. A step that has seen all of this says it again."""
     found = _Round()
-    for step in steps:
-        if not (external_open.any() and ledger_open.any()):
+    for number, step in enumerate(steps):
+        open_count = int(external_open.sum()), int(ledger_open.sum())  # what is open only ever shrinks
+        known = seen[number]
+        if known is not None and known.open_count == open_count:
+            outcome = known.outcome
+        elif not any(open_count):
             break
-        outcome = step(np.flatnonzero(external_open), np.flatnonzero(ledger_open))
-        for proposal in outcome.proposals:
-            if len(proposal):
-                found.proposals.append(proposal)
-                external_open[proposal.external.rows] = False
-                ledger_open[proposal.ledger.rows] = False
+        else:
+            outcome = step(np.flatnonzero(external_open), np.flatnonzero(ledger_open))
+        made = [proposal for proposal in outcome.proposals if len(proposal)]
+        for proposal in made:
+            found.proposals.append(proposal)
+            external_open[proposal.external.rows] = False
+            ledger_open[proposal.ledger.rows] = False
+        seen[number] = None if made else _Seen(open_count, outcome)
         found.undecided.extend(outcome.undecided)
         found.limits.extend(outcome.limits)
         found.suggestions.extend(suggestion for suggestion in outcome.suggestions if len(suggestion))
