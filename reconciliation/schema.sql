@@ -941,7 +941,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
                 coalesce(w.version, w.line_no)) AS identity
         FROM jsonb_to_recordset(named) AS w (side text, line_key text, version integer, entry_key text, line_no integer, role text)
     ), found AS (
-        SELECT w.*, coalesce(l.account, j.account) AS account, coalesce(l.asset, j.asset) AS asset,
+        SELECT w.side, w.line_key, w.version, w.entry_key, w.line_no, w.role, w.name, w.identity, coalesce(l.account, j.account) AS account, coalesce(l.asset, j.asset) AS asset,
             coalesce(l.amount_minor, j.amount_minor) AS amount_minor, l.line_id, j.entry_id, c.reason AS closed
         FROM wanted AS w
         LEFT JOIN recon.line AS l ON w.side = 'external' AND l.source_id = of_source AND l.line_key = w.line_key AND l.version = w.version
@@ -1072,11 +1072,12 @@ CREATE FUNCTION recon.judge_proposal(judged_id bigint, given_verdict text, judge
     acts_from date DEFAULT NULL) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    judged recon.proposal;
+    judged record;
     told text;
     done_to date;
 BEGIN
-    SELECT p.* INTO judged FROM recon.proposal AS p WHERE p.proposal_id = judged_id;
+    SELECT p.proposal_id, p.source_id, p.exception_id, p.action, p.members, p.reason, p.proposed_by, p.expires_on INTO judged
+    FROM recon.proposal AS p WHERE p.proposal_id = judged_id;
     IF judged.proposal_id IS NULL THEN
         RAISE EXCEPTION 'proposal %: expected one that exists, found none', judged_id USING ERRCODE = 'TR004';
     END IF;
@@ -1101,7 +1102,7 @@ BEGIN
                 USING ERRCODE = 'TR008', HINT = 'Reject it, and propose anew what holds now.';
         END IF;
         WITH line AS (
-            SELECT m.*, recon.content_key(judged.action, CASE judged.action
+            SELECT m.member_no, m.side, m.line_key, m.version, m.entry_key, m.line_no, m.role, m.amount_minor, recon.content_key(judged.action, CASE judged.action
                 WHEN 'force_match' THEN array_agg(m.identity) OVER () ELSE ARRAY[m.identity] END) AS content_key
             FROM recon.named_lines(judged.source_id, judged.members) AS m
         ), made AS (
