@@ -34,7 +34,7 @@ CLIP_MILLIBITS: Final = 12_000  # another name is never proof of another movemen
 NAME_CLIP_MILLIBITS: Final = 16_000  # nor is one name proof of one movement: customers come again
 
 _SIMILAR_SCORE: Final = 75  # of token_set_ratio; two people who share a surname stay below
-_LOOKED_AT_SCORE: Final = 45  # below, an abbreviation is only looked for where a name is very short
+_LOOKED_AT_SCORE: Final = 55  # below, an abbreviation is only looked for where a name is very short
 _SHORT: Final = 5  # letters of an acronym
 _SAMPLE: Final = 4_096  # pairs that weights are learned from, of each kind
 _RANDOM_FROM: Final = 64  # named lines from which on pairs by place are mostly not true pairs
@@ -124,6 +124,11 @@ def doubtful(books: Books, external_rows: IntArray, ledger_rows: IntArray) -> Bo
     return result
 
 
+def joined_by_reference(books: Books) -> tuple[IntArray, IntArray]:
+    """A sample of pairs with one amount and a reference, as written, that one line on either side carries."""
+    return books.kept("joined by reference", lambda: _joined_by_reference(books))
+
+
 def _names(books: Books) -> Names:
     sides = [_comparable(side) for side in (books.external, books.ledger)]
     words = kernel.unique(pa.concat_arrays([side[0] for side in sides]).drop_null())
@@ -208,7 +213,7 @@ def _shortens(word: str, other: str) -> bool:
 
 
 def _weights(books: Books) -> IntArray:
-    true = _counts(books, *_joined_by_reference(books))
+    true = _counts(books, *joined_by_reference(books))
     other = _counts(books, *_joined_by_place(books))
     share_true = (true + _PRIOR_TRUE * _PRIOR_PAIRS) / (true.sum() + _PRIOR_PAIRS)
     other[EQUAL] = 0  # weighed by the frequency of the single name
@@ -223,7 +228,6 @@ def _counts(books: Books, external_rows: IntArray, ledger_rows: IntArray) -> Int
 
 
 def _joined_by_reference(books: Books) -> tuple[IntArray, IntArray]:
-    """Pairs of rows with one amount and a reference, as written, that one line on either side carries."""
     found = [(np.empty(0, dtype=np.int64),) * 2]
     for pair in books.references:
         agreement = books.agreement(pair, as_written=True)

@@ -12,7 +12,7 @@ Decides no match.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -26,7 +26,7 @@ from reconciliation.matching.books import Books
 from reconciliation.matching.candidates import combined, telling_columns
 from reconciliation.matching.columns import BoolArray, IntArray, flags, kernel
 from reconciliation.matching.context import MatchContext
-from reconciliation.matching.counterparties import counterparty_millibits
+from reconciliation.matching.counterparties import counterparty_millibits, joined_by_reference
 from reconciliation.matching.edges import (
     IN_TEXT,
     LOST_PREFIX,
@@ -54,7 +54,7 @@ OTHER_AMOUNT: Final = 2
 
 # One true pair in so many, as a power of two, has its reference in this state rather than intact.
 _RARER_MILLIBITS: Final = {NEAR: 4_000, LOST_PREFIX: 3_000, IN_TEXT: 2_000}
-_PRESENCE_CLIP_MILLIBITS: Final = 7_000
+_PRESENCE_CLIP_MILLIBITS: Final = 5_000  # one line in 32 may have no partner, however good the others are
 _LAG_CLIP_MILLIBITS: Final = 8_000
 _LAG_PRIOR_COUNT: Final = 20  # confirmed pairs that the agreed lag counts for
 _LAG_SHARES: Final = (8.0, 4.0, 1.0, 0.05)  # as expected, as agreed, booked late by us, none of these
@@ -98,15 +98,29 @@ def score(
     left, right = edges.external, edges.ledger
     amount_is = _amount_is(books, left, right, schedules)
     twins = _ledger_twins(books)[right]
-    rivals = rivals_of(books, external_rows, ledger_rows)
-    return Scores(
+    unknown = np.zeros(len(edges), dtype=np.int64)
+    of_the_pair = Scores(
         amount=_amount(books, right, amount_is, twins),
-        reference=_reference(books, edges, twins, int(rivals.sum())),
+        reference=unknown,
         lag=_lag(books, left, right, context),
         counterparty=counterparty_millibits(books, left, right, twins),
-        rivals=millibits(rivals[np.searchsorted(external_rows, left)]),
-        presence=_presence(books, external_rows)[left],
+        rivals=unknown,
+        presence=unknown,
         amount_is=amount_is,
+    )
+    return held_against(books, edges, of_the_pair, external_rows, ledger_rows)
+
+
+def held_against(
+    books: Books, edges: Edges, scores: Scores, external_rows: IntArray, ledger_rows: IntArray
+) -> Scores:
+    """The scores anew where they depend on what is still open: rivals, presence, and what is near by accident."""
+    rivals = rivals_of(books, external_rows, ledger_rows)
+    return replace(
+        scores,
+        reference=_reference(books, edges, _ledger_twins(books)[edges.ledger], int(rivals.sum())),
+        rivals=millibits(rivals[np.searchsorted(external_rows, edges.external)]),
+        presence=_presence(books, external_rows)[edges.external],
     )
 
 
@@ -273,16 +287,25 @@ def _reference(books: Books, edges: Edges, twins: IntArray, chances: int) -> Int
 
 
 def _lag(books: Books, external_rows: IntArray, ledger_rows: IntArray, context: MatchContext) -> IntArray:
-    days = (books.external.business_date[external_rows], books.ledger.business_date[ledger_rows])
-    numbers = [business_day_numbers(context, of) for of in days]
+    lags = _lags(books, external_rows, ledger_rows, context)
+    own = _lags(books, *joined_by_reference(books), context)
+    values, counts = np.unique(own, return_counts=True)
+    seen = (*context.lag_counts, *zip(values.tolist(), counts.tolist(), strict=True))
     window_days = _DAYS_WITHOUT_WINDOW if books.window_days is None else books.window_days
-    return lag_millibits(numbers[0] - numbers[1], context, window_days)
+    return lag_millibits(lags, replace(context, lag_counts=seen), window_days)
+
+
+def _lags(books: Books, external_rows: IntArray, ledger_rows: IntArray, context: MatchContext) -> IntArray:
+    """Business days from the ledger's to the external line."""
+    days = books.external.business_date[external_rows], books.ledger.business_date[ledger_rows]
+    numbers = [business_day_numbers(context, of) for of in days]
+    return numbers[0] - numbers[1]
 
 
 def lag_millibits(lags: IntArray, context: MatchContext, window_days: int) -> IntArray:
     """How much likelier these lags (business days) are among true pairs than anywhere in the window.
 
-    True pairs keep the agreed lag until enough of them were confirmed to say better.
+    True pairs keep the agreed lag until enough of them, earlier or in these books, say better.
     """
     reach = window_days if not len(context.business_days) else -(-window_days * 5 // 7)
     reach = max(reach, context.lag.latest, context.ledger_lag_latest, 1)

@@ -43,7 +43,7 @@ from reconciliation.matching.near_references import find_near
 from reconciliation.matching.proposals import Membership, Outcome, Proposal, Undecided, undone_pairs
 from reconciliation.matching.references import ABSENT
 from reconciliation.matching.result import Limit
-from reconciliation.matching.scoring import OTHER_AMOUNT, Scores, score, vetoed
+from reconciliation.matching.scoring import OTHER_AMOUNT, Scores, held_against, score, vetoed
 from reconciliation.matching.text_references import find_in_text
 from reconciliation.matching.weighed_evidence import Weighed, proposal_of
 from reconciliation.matching.weighed_suggestions import suggestions_of
@@ -76,18 +76,35 @@ def weigh(
     edges, met = _gathered(books, external_rows, ledger_rows, rules=rules, context=context, passes=passes)
     edges = _only(edges, ~vetoed(books, edges))
     scores = score(books, edges, external_rows, ledger_rows, context=context, schedules=rules.fees)
-    keep = scores.total - scores.rivals + PRESENCE_MILLIBITS > 0
-    edges, scores = _only(edges, keep), scores.only(keep)
-    ends = Membership.single(edges.external), Membership.single(edges.ledger)
-    keep = ~undone_pairs(books, context.rejected, *ends, count=len(edges))
-    decided = _decide(books, rules, _only(edges, keep), scores.only(keep))
+    edges, scores = _not_undone(books, context, edges, scores)
+    limits, made = list(met), []
+    while True:
+        keep = scores.total - scores.rivals + PRESENCE_MILLIBITS > 0
+        decided = _decide(books, rules, _only(edges, keep), scores.only(keep))
+        limits.extend(decided.limits)
+        if not decided.made.any():
+            break
+        made.append(decided.pairs.only(decided.made))
+        # what is left has fewer rivals, so it is judged once more
+        external_rows = np.setdiff1d(external_rows, made[-1].edges.external, assume_unique=True)
+        ledger_rows = np.setdiff1d(ledger_rows, made[-1].edges.ledger, assume_unique=True)
+        keep = np.isin(edges.external, external_rows) & np.isin(edges.ledger, ledger_rows)
+        edges, scores = _only(edges, keep), scores.only(keep)
+        scores = held_against(books, edges, scores, external_rows, ledger_rows)
     names = _pass_names(rules)
     return Outcome(
-        proposals=tuple(_by_pass(books, rules, decided.pairs.only(decided.made), names)),
+        proposals=tuple(proposal for pairs in made for proposal in _by_pass(books, rules, pairs, names)),
         undecided=tuple(_undecided(decided, rules, names)),
-        limits=(*met, *decided.limits),
-        suggestions=suggestions_of(books, rules, decided.pairs, decided.made, names),
+        limits=tuple(dict.fromkeys(limits)),
+        suggestions=suggestions_of(books, rules, decided.pairs, names),
     )
+
+
+def _not_undone(books: Books, context: MatchContext, edges: Edges, scores: Scores) -> tuple[Edges, Scores]:
+    """Without the pairs that people took apart."""
+    ends = Membership.single(edges.external), Membership.single(edges.ledger)
+    keep = ~undone_pairs(books, context.rejected, *ends, count=len(edges))
+    return _only(edges, keep), scores.only(keep)
 
 
 def _only(edges: Edges, keep: BoolArray) -> Edges:
@@ -260,10 +277,8 @@ def _undecided(decided: _Decision, rules: MatchRules, names: dict[int, str]) -> 
     """Lines of which enough is known and which still have several explanations, with those that are near the best."""
     pairs = decided.pairs
     edges, total = pairs.edges, pairs.scores.total
-    gone = np.isin(edges.external, edges.external[decided.made])
-    gone |= np.isin(edges.ledger, edges.ledger[decided.made])
     best = np.zeros(int(edges.external.max(initial=-1)) + 1, dtype=np.int64)
-    open_ = ~gone & (decided.component >= 0)
+    open_ = decided.component >= 0
     np.maximum.at(best, edges.external[open_], total[open_])
     sure = open_ & pairs.is_chosen & (total >= pairs.needed)
     at = np.flatnonzero(

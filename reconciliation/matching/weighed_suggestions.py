@@ -15,7 +15,7 @@ import pyarrow as pa
 from reconciliation.matching import json_text
 from reconciliation.matching.books import Books
 from reconciliation.matching.candidates import combined
-from reconciliation.matching.columns import BoolArray, Column, IntArray, kernel
+from reconciliation.matching.columns import Column, IntArray, kernel
 from reconciliation.matching.proposals import Proposal
 from reconciliation.matching.scoring import OTHER_AMOUNT
 from reconciliation.matching.weighed_evidence import Weighed, decimal, names_of_pairs, proposal_of
@@ -25,12 +25,9 @@ _ALTERNATIVES: Final = 2
 
 
 def suggestions_of(
-    books: Books, rules: MatchRules, pairs: Weighed, made: BoolArray, names: dict[int, str]
+    books: Books, rules: MatchRules, pairs: Weighed, names: dict[int, str]
 ) -> tuple[Proposal, ...]:
-    """The best open pair of each open external line, by pass; of chosen pairs first, then by bits."""
-    gone = np.isin(pairs.edges.external, pairs.edges.external[made])
-    gone |= np.isin(pairs.edges.ledger, pairs.edges.ledger[made])
-    pairs = pairs.only(~gone)
+    """The best of the pairs that were not made, by external line and pass; the chosen one first, then by bits."""
     if not len(pairs.edges):
         return ()
     edges, total = pairs.edges, pairs.scores.total
