@@ -11,6 +11,7 @@ is an equality join with the open references of the ledger.
 Does not look at amounts beyond their sign: that is for the weighing.
 """
 
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
@@ -36,6 +37,8 @@ from reconciliation.sources import EXTERNAL_REFERENCE_COLUMNS, MatchLimits
 _NAME: Final = "in_text"
 _BOUNDARIES: Final = (r"\s+", r"[^\p{L}\p{N}-]+", r"[^\p{L}\p{N}]+")
 _NEIGHBOURS_MAX: Final = 3  # words joined; lines wrap a reference once, forms print it in groups
+_DIGIT: Final = r"\p{N}"
+_NOTHING: Final = np.empty(0, dtype=np.int64)
 _ALWAYS_KNOWN: Final = ("ref_merchant", "batch_ref")  # what payers quote: the order or invoice, the batch
 
 
@@ -72,7 +75,7 @@ def _keyed(rows: IntArray, money: IntArray, at: IntArray, words: IntArray, width
 def _known(books: Books, rows: IntArray) -> tuple[Column, IntArray]:
     """Normalised references of ledger rows that could stand in a text, with their positions in ``rows``."""
     names = dict.fromkeys((*(pair.ledger for pair in books.references), *_ALWAYS_KNOWN))
-    texts, places = [pa.array([], pa.string())], [np.empty(0, dtype=np.int64)]
+    texts, places = [pa.array([], pa.string())], [_NOTHING]
     for name in names:
         values = books.ledger.column(name).take(pa.array(rows))
         at = np.flatnonzero(flags(kernel.is_valid(values)))
@@ -87,41 +90,60 @@ def _known(books: Books, rows: IntArray) -> tuple[Column, IntArray]:
 
 def _named(side: Side, rows: IntArray, words: Column) -> tuple[IntArray, IntArray]:
     """Which of the words the texts of external rows hold, as positions in ``words`` and in ``rows``."""
-    codes, places = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
+    found, places = [pa.array([], pa.string())], [_NOTHING]
     for name in ("text", *EXTERNAL_REFERENCE_COLUMNS):
         values = side.column(name).take(pa.array(rows))
         at = np.flatnonzero(flags(kernel.is_valid(values)))
+        if not len(at):
+            continue
         upper = kernel.utf8_upper(values.take(pa.array(at)))
         for boundary in _BOUNDARIES:
-            code, of = _found(upper, boundary, words)
-            codes.append(code)
-            places.append(at[of])
-    return np.concatenate(codes), np.concatenate(places)
+            for word, of in _joins(upper, boundary, words):
+                found.append(word)
+                places.append(at[of])
+    codes = kernel.fill_null(kernel.index_in(pa.concat_arrays(found), value_set=words), -1).to_numpy()
+    hit = np.flatnonzero(codes >= 0)
+    return codes[hit].astype(np.int64), np.concatenate(places)[hit]
 
 
-def _found(texts: Column, boundary: str, words: Column) -> tuple[IntArray, IntArray]:
-    """Words in texts, one way of cutting them, as positions in ``words`` and in ``texts``."""
+def _joins(texts: Column, boundary: str, words: Column) -> Iterator[tuple[Column, IntArray]]:
+    """What could be one of the words, of one way of cutting the texts, with positions in ``texts``."""
     pieces = kernel.split_pattern_regex(texts, pattern=boundary)
     of = np.asarray(kernel.list_parent_indices(pieces).to_numpy(), dtype=np.int64)
-    plain = kernel.replace_substring_regex(
-        kernel.list_flatten(pieces), pattern=r"[^\p{L}\p{N}]", replacement=""
-    )
-    filled = np.flatnonzero(flags(kernel.not_equal(plain, "")))
-    plain, of = plain.take(pa.array(filled)), of[filled]
-    codes, places = [], []
+    distinct = kernel.list_flatten(pieces).dictionary_encode()  # prose repeats itself
+    piece = np.asarray(distinct.indices.to_numpy(), dtype=np.int64)
+    plain = kernel.replace_substring_regex(distinct.dictionary, pattern=r"[^\p{L}\p{N}]", replacement="")
+    length = np.asarray(kernel.utf8_length(plain).to_numpy(), dtype=np.int64)
+    filled = np.flatnonzero(length[piece] > 0)
+    piece, of = piece[filled], of[filled]
+    possible = _Possible(plain=plain, length=length, words=words)
     for count in range(1, _NEIGHBOURS_MAX + 1):
         first = np.flatnonzero(of[: max(len(of) - count + 1, 0)] == of[count - 1 :])
-        parts = [plain.take(pa.array(first + step)) for step in range(count)]
-        word = kernel.binary_join_element_wise(*parts, "")
-        stripped = kernel.utf8_ltrim(word, characters="0")
-        code = kernel.fill_null(kernel.index_in(stripped, value_set=words), -1).to_numpy()
-        hit = np.flatnonzero(code >= 0)
-        codes.append(np.asarray(code[hit], dtype=np.int64))
-        places.append(of[first[hit]])
-    return np.concatenate(codes), np.concatenate(places)
+        first = first[possible.among([piece[first + step] for step in range(count)])]
+        parts = [plain.take(pa.array(piece[first + step])) for step in range(count)]
+        joined_parts = kernel.binary_join_element_wise(*parts, "")
+        yield kernel.utf8_ltrim(joined_parts, characters="0"), of[first]
+
+
+class _Possible:
+    """Which neighbours, joined, could be a word at all, by their lengths and digits: few are, so few are joined."""
+
+    def __init__(self, *, plain: Column, length: IntArray, words: Column) -> None:
+        self._length = length
+        self._digit = flags(kernel.match_substring_regex(plain, pattern=_DIGIT))
+        self._zero = flags(kernel.starts_with(plain, pattern="0"))  # shorter once it is stripped
+        of_words = np.asarray(kernel.utf8_length(words).to_numpy(), dtype=np.int64)
+        self._known = np.bincount(of_words, minlength=1) > 0
+
+    def among(self, parts: list[IntArray]) -> BoolArray:
+        """For parallel arrays of pieces."""
+        total = np.sum([self._length[part] for part in parts], axis=0)
+        known = np.append(self._known, False)[np.minimum(total, len(self._known))]
+        digit = np.any([self._digit[part] for part in parts], axis=0)
+        return np.asarray(digit & (known | self._zero[parts[0]]), dtype=np.bool_)
 
 
 def _is_telling(texts: Column) -> BoolArray:
     """Which texts are long enough and have a digit; what the ledger holds decides it for both sides."""
     long_enough = kernel.greater_equal(kernel.utf8_length(texts), REFERENCE_LENGTH_MIN)
-    return flags(kernel.and_(long_enough, kernel.match_substring_regex(texts, pattern=r"\p{N}")))
+    return flags(kernel.and_(long_enough, kernel.match_substring_regex(texts, pattern=_DIGIT)))
