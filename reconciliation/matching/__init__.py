@@ -20,9 +20,9 @@ Does not read or write any store, does not know calendars, and does not say why 
 classification.
 """
 
-from reconciliation.matching.chained_runs import order_keys
 from reconciliation.matching.context import ForcedGroup, ForcedMember, MatchContext
 from reconciliation.matching.day import match_day, match_legs
+from reconciliation.matching.processing_order import order_keys
 from reconciliation.matching.result import (
     AMBIGUOUS_SCHEMA,
     GROUP_SCHEMA,

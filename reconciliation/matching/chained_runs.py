@@ -15,41 +15,21 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from reconciliation.matching import subset_sums
-from reconciliation.matching.books import Books
 from reconciliation.matching.candidates import counted_up
-from reconciliation.matching.columns import Column, IntArray, kernel
+from reconciliation.matching.columns import IntArray
 from reconciliation.matching.group_windows import Finding, Findings, Search, decimal_text
+from reconciliation.matching.processing_order import in_order
 from reconciliation.matching.result import Limit
 from reconciliation.matching.subset_sums import EXPLICIT_MAX, MICRO
-from reconciliation.matching.window_sums import EXPECTED_MAX_MICRO
+from reconciliation.matching.window_sums import whole_windows
 
 _NEAR: Final = (
     4  # mean amounts on either side of a target within which sums are counted to know their density
 )
 
 Amounts = npt.NDArray[Any]
-
-
-def order_keys(items: pa.Table) -> Column:
-    """Texts that sort as members were processed: by instant, then entry key, then line number.
-
-    ``items`` is of ``LEDGER_ITEM_SCHEMA``, or any table with these four columns; where an instant is missing the
-    business date begins it.
-    """
-    instants = kernel.cast(items["effective_at"], pa.timestamp("us"))
-    days = kernel.cast(items["business_date"], pa.timestamp("us"))
-    whole = kernel.cast(kernel.coalesce(instants, days), pa.string())
-    numbers = kernel.utf8_lpad(kernel.cast(items["line_no"], pa.string()), 10, "0")
-    keys = kernel.binary_join_element_wise(whole, items["entry_key"], numbers, " ")
-    return keys.combine_chunks() if isinstance(keys, pa.ChunkedArray) else keys
-
-
-def order_key(books: Books, row: int) -> str:
-    """The order key of one ledger row: what ``MatchContext.chain_cursors`` holds."""
-    return str(order_keys(books.ledger.table.slice(row, 1))[0].as_py())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,14 +67,9 @@ def chained_runs(search: Search) -> Findings:
 
 
 def _in_purse(search: Search, payouts: IntArray, members: IntArray, limits: list[Limit]) -> list[Finding]:
-    keys = order_keys(search.books.ledger.table.take(np.sort(members)))
-    members = np.sort(members)[kernel.sort_indices(keys).to_numpy()]
-    cursor = search.context.chain_cursors.get(
-        search.books.external.column("account")[int(payouts[0])].as_py()
-    )
-    chain = _Chain(start=0, is_known=False)
-    if cursor is not None:
-        chain = _Chain(start=int(kernel.sum(kernel.less_equal(keys, cursor)).as_py()), is_known=True)
+    cursor = search.cursor(int(payouts[0]))
+    members, passed = in_order(search.books, np.sort(members), cursor)
+    chain = _Chain(start=passed, is_known=cursor is not None)
     findings: list[Finding] = []
     days = search.books.external.business_date[payouts]
     for day in np.unique(days).tolist():
@@ -149,11 +124,9 @@ def _finding(
     left = [rows for rows in explained if not search.is_undone(payout, rows)]
     if not left:
         return None
-    why = search.objection(payout, left[0])
-    if not chain.is_known and runs.expected_micro > EXPECTED_MAX_MICRO:
-        why = (
-            "where the run starts is not known, and among so many starts chance alone may give one that fits"
-        )
+    why = search.objection(payout, left[0]) or _rival(search, payout, members, chain, left[0])
+    if not chain.is_known and why is None:
+        why = search.chance(runs.expected_micro)
     claimed = np.unique(np.concatenate(left)) if not hidden else np.sort(runs.rows)
     return Finding(
         payout=payout,
@@ -171,6 +144,24 @@ def _finding(
             "start": "known" if chain.is_known else "searched",
         },
     )
+
+
+def _rival(search: Search, payout: int, members: IntArray, chain: _Chain, rows: IntArray) -> str | None:
+    """What else explains the line: a whole window less a few members, other ones than this run leaves out.
+
+    A member that came late and the last one of the run may have one price; then the run ends one too early.
+    """
+    open_rows = np.setdiff1d(search.window(payout), members[: chain.start] if chain.is_known else members[:0])
+    found = whole_windows(search, payout, open_rows, bound=None)
+    if isinstance(found, Limit):
+        return "whether late members explain the line as well is more than the bound on steps allows to say"
+    if found is None or (found.count == 1 and _alike(search, found.explained[0], rows)):
+        return None
+    return f"so do {found.count} whole windows less a few late members"
+
+
+def _alike(search: Search, rows: IntArray, others: IntArray) -> bool:
+    return np.array_equal(np.sort(search.alike[rows]), np.sort(search.alike[others]))
 
 
 def _told_apart(search: Search, explained: list[IntArray]) -> list[IntArray]:

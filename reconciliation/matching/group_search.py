@@ -20,11 +20,12 @@ import pyarrow as pa
 from reconciliation.matching import json_text
 from reconciliation.matching.books import Books
 from reconciliation.matching.bundles import is_fee_kind
-from reconciliation.matching.chained_runs import chained_runs, order_keys
+from reconciliation.matching.chained_runs import chained_runs
 from reconciliation.matching.columns import BoolArray, Column, IntArray, kernel
 from reconciliation.matching.context import MatchContext
 from reconciliation.matching.group_windows import Finding, Findings, Search
 from reconciliation.matching.key_sums import key_sums
+from reconciliation.matching.processing_order import order_keys
 from reconciliation.matching.proposals import Membership, Outcome, Proposal, Sums, explanation
 from reconciliation.matching.result import Limit
 from reconciliation.matching.window_sums import bounded_subset, window_less_few

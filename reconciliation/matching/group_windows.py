@@ -20,6 +20,7 @@ from reconciliation.matching.context import MatchContext
 from reconciliation.matching.proposals import Membership, undone_pairs
 from reconciliation.matching.references import ABSENT
 from reconciliation.matching.result import Limit
+from reconciliation.matching.subset_sums import MICRO
 from reconciliation.sources import EXTERNAL_REFERENCE_COLUMNS, GroupRule, MatchRules
 
 GROUPING_COLUMNS: Final = ("batch_ref", "ref_payout")
@@ -119,6 +120,10 @@ class Search:
         kept: IntArray = rows[~self.barred(np.full(len(rows), payout), rows)]
         return kept
 
+    def cursor(self, payout: int) -> str | None:
+        """The order key of the last member that a run of this line's account took."""
+        return self.context.chain_cursors.get(self.books.external.column("account")[payout].as_py())
+
     def amount(self, payout: int) -> int:
         """What the members must sum to."""
         return int(self.books.external.amount_minor[payout])
@@ -139,6 +144,19 @@ class Search:
         external = Membership.single(np.array([payout], dtype=np.int64))
         ledger = Membership(group=np.zeros(len(rows), dtype=np.int64), rows=np.sort(rows))
         return bool(undone_pairs(self.books, self.context.rejected, external, ledger, count=1)[0])
+
+    def chance(self, expected_micro: int) -> str | None:
+        """Whether an explanation that was searched for among many says too little, in a sentence.
+
+        A line whose members are not all booked meets an accidental one as often as chance gives them. So what is the
+        only one must carry ``confirm_bits`` beyond the logarithm of its rivals, as a weighed pair must.
+        """
+        if expected_micro << self.rules.confirm_bits <= MICRO:
+            return None
+        return (
+            f"chance alone gives {decimal_text(expected_micro)} such explanations; "
+            f"one found is confirmed below 1 in {1 << self.rules.confirm_bits}"
+        )
 
     def objection(self, payout: int, rows: IntArray) -> str | None:
         """What in the references speaks against this group although the sum ties, in a sentence."""
@@ -187,7 +205,7 @@ def rows_taken(search: Search, rows: IntArray, classes: IntArray, taken: IntArra
 
 def decimal_text(micro: int) -> str:
     """Millionths as a decimal number: ``41`` is 0.000041."""
-    return f"{micro // 1_000_000}.{micro % 1_000_000:06d}"
+    return f"{micro // MICRO}.{micro % MICRO:06d}"
 
 
 def _members(

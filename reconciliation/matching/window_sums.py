@@ -6,10 +6,12 @@ everything open up to it, so what came late for one payout line is part of the n
 
     open 30.00, 20.00, 45.00 (late)     line 50.00     the whole window less one: 30.00 and 20.00
 
-A subset is not searched for where chance alone would give explanations (``subset_sums.expected_accidental_micro``).
+A subset is not searched for where chance alone would give explanations (``subset_sums.expected_accidental_micro``), and
+is only suggested where chance is not unlikely enough to give the one that was found.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -24,10 +26,21 @@ from reconciliation.matching.group_windows import (
     decimal_text,
     rows_taken,
 )
+from reconciliation.matching.processing_order import in_order
 from reconciliation.matching.result import Limit
-from reconciliation.matching.subset_sums import EXPLICIT_MAX, Explanations
+from reconciliation.matching.subset_sums import EXPLICIT_MAX
 
 EXPECTED_MAX_MICRO: Final = 50_000  # 0.05 accidental explanations: above, one found says nothing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WholeWindows:
+    """Whole windows less as few members as will do. ``explained``: rows of some of them; ``count``: of all."""
+
+    explained: tuple[IntArray, ...]
+    count: int
+    expected_micro: int
+
 
 _One = Callable[[Search, int], Finding | Limit | None]
 
@@ -52,13 +65,40 @@ def _each(search: Search, one: _One) -> Findings:
 
 def _window_less_few(search: Search, payout: int) -> Finding | Limit | None:
     rows = search.window(payout)
+    bound = search.rules.limits.group_candidates
+    found = whole_windows(search, payout, rows, bound=bound) if len(rows) else None
+    if found is None or isinstance(found, Limit):
+        return found
+    runs = [
+        run
+        for run in _runs_from_the_start(search, payout, rows)
+        if not any(_is_alike(search, run, members) for members in found.explained)
+    ]
+    first = found.explained[0]
+    late = np.setdiff1d(_until(search, rows, first), first)
+    return _settled(
+        search,
+        payout,
+        (*found.explained, *runs),
+        found.count + len(runs),
+        rows=rows,
+        expected=found.expected_micro,
+        claims=_claims(search, [*found.explained, *runs] if len(found.explained) == found.count else [rows]),
+        details={"left_out": search.books.ledger.column("entry_key").take(late).to_pylist()},
+    )
+
+
+def whole_windows(
+    search: Search, payout: int, rows: IntArray, *, bound: int | None
+) -> WholeWindows | Limit | None:
+    """Whole windows less as few members as will do; ``bound``: the most members a window less any may have."""
     if not len(rows):
         return None
+    limits, steps = search.rules.limits, 0
     amounts = subset_sums.exact(search.books.ledger.amount_minor[rows])
     days = search.books.ledger.business_date[rows]
     ends = np.append(np.flatnonzero(np.diff(days)) + 1, len(rows))
     residuals = [int(residual) for residual in np.cumsum(amounts)[ends - 1] - search.amount(payout)]
-    steps = 0
     for few in range(search.rule.late_max + 1):
         windows = [
             (rows[:end], residual)
@@ -66,57 +106,46 @@ def _window_less_few(search: Search, payout: int) -> Finding | Limit | None:
             if (residual == 0 if few == 0 else subset_sums.in_reach(amounts[:end], residual, few))
         ]
         largest = max((len(window) for window, _ in windows), default=0)
-        if few and largest > search.rules.limits.group_candidates:
-            return search.limit(
-                payout, "group_candidates", members=largest, limit=search.rules.limits.group_candidates
-            )
-        found: list[tuple[IntArray, Explanations]] = []
-        for window, residual in windows:
-            _, values, sizes = classes_of(search, window)
-            steps += len(values) ** max(few - 1, 0)
-            if steps > search.rules.limits.search_steps:
-                return search.limit(
-                    payout, "search_steps", members=len(window), limit=search.rules.limits.search_steps
-                )
-            found.append((window, subset_sums.left_out(values, sizes, residual, few)))
-        finding = _of_windows(search, payout, found, rows, few=few)
-        if finding is not None:
-            return finding
+        if few and bound is not None and largest > bound:
+            return search.limit(payout, "group_candidates", members=largest, limit=bound)
+        steps += sum(len(window) ** max(few - 1, 0) for window, _ in windows)
+        if steps > limits.search_steps:
+            return search.limit(payout, "search_steps", members=largest, limit=limits.search_steps)
+        found = _less(search, windows, few)
+        if found.count:
+            return found
     return None
 
 
-def _of_windows(
-    search: Search, payout: int, found: Sequence[tuple[IntArray, Explanations]], rows: IntArray, *, few: int
-) -> Finding | None:
-    """The finding of one number of late members, over all windows."""
-    explained = []
-    expected = 0
-    count = sum(explanations.count for _, explanations in found)
-    for window, explanations in found:
-        classes, _, sizes = classes_of(search, window)
-        residual = int(subset_sums.exact(search.books.ledger.amount_minor[window]).sum()) - search.amount(
-            payout
-        )
+def _less(search: Search, windows: Sequence[tuple[IntArray, int]], few: int) -> WholeWindows:
+    """Windows less exactly so many members."""
+    explained: list[IntArray] = []
+    count = expected = 0
+    for window, residual in windows:
+        classes, values, sizes = classes_of(search, window)
+        found = subset_sums.left_out(values, sizes, residual, few)
+        count += found.count
+        explained += [rows_taken(search, window, classes, sizes - out) for out in found.first]
         expected += subset_sums.expected_left_out_micro(
             search.books.ledger.amount_minor[window], residual, few
         )
-        explained += [rows_taken(search, window, classes, sizes - out) for out in explanations.first]
-    if not count:
-        return None
-    late = np.setdiff1d(_until(search, rows, explained[0]), explained[0])
-    keys = search.books.ledger.column("entry_key").take(late).to_pylist()
-    complete = len(explained) == count
-    claimed, claimed_count = _claims(search, explained if complete else [rows])
-    return _settled(
-        search,
-        payout,
-        explained,
-        count,
-        rows=rows,
-        expected=expected,
-        claims=(claimed, claimed_count),
-        details={"left_out": keys},
-    )
+    return WholeWindows(explained=tuple(explained), count=count, expected_micro=expected)
+
+
+def _runs_from_the_start(search: Search, payout: int, rows: IntArray) -> list[IntArray]:
+    """Unbroken runs from the cursor, or from the first open member, that pay the line: rivals of a window less a few.
+
+    A member that came late and the last one of a run may have one price; then either may be the one that is open.
+    """
+    ordered, passed = in_order(search.books, rows, search.cursor(payout))
+    ordered = ordered[passed:]
+    sums = np.cumsum(subset_sums.exact(search.books.ledger.amount_minor[ordered]))
+    ends = np.flatnonzero(sums == search.amount(payout))[:EXPLICIT_MAX]
+    return [np.sort(ordered[: end + 1]) for end in ends.tolist()]
+
+
+def _is_alike(search: Search, rows: IntArray, others: IntArray) -> bool:
+    return np.array_equal(np.sort(search.alike[rows]), np.sort(search.alike[others]))
 
 
 def _until(search: Search, rows: IntArray, members: IntArray) -> IntArray:
@@ -154,6 +183,7 @@ def _bounded_subset(search: Search, payout: int) -> Finding | Limit | None:
         expected=expected,
         claims=(classes[used], found.most[used]),
         details={},
+        chance=search.chance(expected),
     )
 
 
@@ -178,6 +208,7 @@ def _settled(
     expected: int,
     claims: tuple[IntArray, IntArray],
     details: dict[str, object],
+    chance: str | None = None,
 ) -> Finding | None:
     """The finding without the explanations that people took apart; they are no rivals either."""
     left = [members for members in explained[:EXPLICIT_MAX] if not search.is_undone(payout, members)]
@@ -193,6 +224,6 @@ def _settled(
         claimed=claims[0],
         claimed_count=claims[1],
         others=tuple(left[1:3]),
-        why=search.objection(payout, left[0]),
+        why=search.objection(payout, left[0]) or chance,
         details={**details, "expected_accidental": decimal_text(expected)},
     )

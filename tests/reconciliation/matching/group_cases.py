@@ -32,10 +32,12 @@ def member(key: str, amount_minor: int, *, minute: int = 0, **changes: Any) -> I
     return ledger(key, amount_minor, kind="charge", effective_at=at, **changes)
 
 
-def group_rules(*, limits: MatchLimits | None = None, **changes: Any) -> MatchRules:
+def group_rules(*, limits: MatchLimits | None = None, confirm_bits: int = 10, **changes: Any) -> MatchRules:
     """Rules with one rule for payouts; further arguments are that rule's."""
     rule = GroupRule(kind="payout", **changes)
-    return MatchRules(references=REFERENCES, groups=(rule,), limits=limits or MatchLimits())
+    return MatchRules(
+        references=REFERENCES, groups=(rule,), limits=limits or MatchLimits(), confirm_bits=confirm_bits
+    )
 
 
 def books_of(theirs: Sequence[Item], ours: Sequence[Item]) -> Books:
@@ -163,8 +165,16 @@ def naive_windows(line: Item, ours: Sequence[Item], lag_days: int, late_max: int
                 if chosen and sum(item["amount_minor"] for item in chosen) == line["amount_minor"]:
                     sets.append(chosen)
         if sets:
-            return _by_content(sets)
+            return _by_content([*sets, *_runs(line, window)])
     return {}
+
+
+def _runs(line: Item, window: list[Item]) -> Iterable[list[Item]]:
+    """What was processed from the first member on until the sum is the line's, another way to leave some out."""
+    ordered = sorted(window, key=lambda item: (item["effective_at"], item["entry_key"]))
+    for end in range(1, len(ordered) + 1):
+        if sum(item["amount_minor"] for item in ordered[:end]) == line["amount_minor"]:
+            yield ordered[:end]
 
 
 def expected(amounts: Sequence[int], target: int) -> float:

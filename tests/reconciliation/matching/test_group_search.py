@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciliation.matching import subset_sums
-from reconciliation.matching.chained_runs import order_key, order_keys
 from reconciliation.matching.group_search import GroupStep
+from reconciliation.matching.processing_order import order_key, order_keys
 from reconciliation.matching.proposals import group_keys
 from reconciliation.sources import MatchLimits
 from tests.reconciliation.matching.cases import Item, on
@@ -205,6 +205,30 @@ def test_a_run_without_a_cursor_is_confirmed_only_where_chance_would_not_give_on
     assert found.evidence["P1"]["search"]["expected_accidental"] > "0.05"
 
 
+def test_a_run_that_may_as_well_end_later_and_leave_one_out_is_not_confirmed() -> None:
+    ours = [member(f"L{at}", amount, minute=at) for at, amount in enumerate((10_00, 20_00, 31_17, 20_00))]
+    line = payout("P", 61_17)  # L0 L1 L2, or all but L1
+    for item, name in ((ours[1], "anna"), (ours[3], "bert")):
+        item["counterparty"] = name
+    found = search("chained_run", [line], ours, cursor="")
+    assert (found.confirmed, found.suggested) == ({}, {"P": 1})
+    assert "whole windows less a few" in found.evidence["P"]["why_not_automatic"]
+    assert search("window_less_few", [line], ours, cursor="").suggested == {"P": 2}
+    ours[3]["counterparty"] = "anna"
+    assert search("chained_run", [line], ours, cursor="").confirmed == {"P": {"L0", "L1", "L2"}}
+
+
+def test_the_only_subset_is_not_confirmed_where_chance_gives_one_too_often() -> None:
+    ours = [member(f"L{at}", amount) for at, amount in enumerate((31_11, 27_43, 45_17, 52_39, 77_83, 61_57))]
+    line = payout("P", 31_11 + 45_17 + 77_83)
+    found = search("bounded_subset", [line], ours)
+    assert (found.confirmed, found.suggested) == ({}, {"P": 1})
+    assert "chance alone gives 0.00" in found.evidence["P"]["why_not_automatic"]
+    assert search("bounded_subset", [line], ours, group_rules(confirm_bits=0)).confirmed == {
+        "P": {"L0", "L2", "L4"}
+    }
+
+
 def test_order_keys_sort_as_members_were_processed() -> None:
     ours = [
         member("B", 1, minute=1),
@@ -306,7 +330,8 @@ def test_sums_beyond_sixty_four_bits_stay_exact() -> None:
         "P": {"L1", "L2", "L4", "L5"}  # three alike, of which the last came late
     }
     assert search("bounded_subset", [payout("P", huge + 7_13)], ours).suggested == {"P": 2}
-    assert search("chained_run", [payout("P", huge)], ours, cursor="").confirmed == {"P": {"L1"}}
+    assert search("chained_run", [payout("P", huge - 1)], ours, cursor="").confirmed == {}
+    assert search("chained_run", [payout("P", huge)], ours[1:3], cursor="").confirmed == {"P": {"L2"}}
     for step in STEPS:
         assert (
             search(step, [payout("P", -(2**63) + 7_13)], ours).confirmed == {}
@@ -382,7 +407,7 @@ def _agrees(
 
 
 @given(items, picks, st.randoms(use_true_random=False))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_subsets_of_lines_are_confirmed_exactly_when_they_are_the_only_explanation(
     drawn: list[tuple[int, int, str]], chosen: list[tuple[set[int], int]], shuffle: random.Random
 ) -> None:
@@ -400,7 +425,7 @@ def test_subsets_of_lines_are_confirmed_exactly_when_they_are_the_only_explanati
 
 
 @given(items, picks, st.randoms(use_true_random=False))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_windows_less_few_are_confirmed_exactly_when_they_are_the_only_explanation(
     drawn: list[tuple[int, int, str]], chosen: list[tuple[set[int], int]], shuffle: random.Random
 ) -> None:
@@ -423,7 +448,7 @@ def test_windows_less_few_are_confirmed_exactly_when_they_are_the_only_explanati
     st.booleans(),
     st.randoms(use_true_random=False),
 )
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_a_known_start_leaves_one_run_or_none(
     drawn: list[tuple[int, int, str]], lengths: list[int], is_spoiled: bool, shuffle: random.Random
 ) -> None:
@@ -431,26 +456,21 @@ def test_a_known_start_leaves_one_run_or_none(
     cuts = np.minimum(np.cumsum([0, *lengths]), len(ours)).tolist()
     sums = [sum(item["amount_minor"] for item in ours[a:b]) for a, b in itertools.pairwise(cuts)]
     lines = [payout(f"P{at}", total + is_spoiled, day=at) for at, total in enumerate(sums)]
+    lines = [line for line in lines if line["amount_minor"]]
     expected: dict[str, set[str]] = {}
     start = 0
-    for line in lines:
+    for number, line in enumerate(lines):
         prefix = np.cumsum([item["amount_minor"] for item in ours[start:]]).tolist()
         ends = [at + 1 for at, total in enumerate(prefix) if total == line["amount_minor"]]
-        if line["amount_minor"] == 0:
-            continue
-        if len(ends) != 1:
+        if len(ends) != 1 or len(naive_windows(line, ours[start:], 10, 2)) > 1:
+            lines = lines[: number + 1]  # what comes after a broken chain is a matter of chance
             break
         expected[line["line_key"]] = {item["entry_key"] for item in ours[start : start + ends[0]]}
         start += ends[0]
     shuffle.shuffle(ours)
     shuffle.shuffle(lines)
-    found = search("chained_run", lines, ours, cursor="")
-    first = {line: members for line, members in found.confirmed.items() if _is_known(found, line)}
-    assert first == expected
-
-
-def _is_known(found: Found, line: str) -> bool:
-    return bool(found.evidence[line]["search"]["start"] == "known")
+    if lines:
+        assert search("chained_run", lines, ours, cursor="").confirmed == expected
 
 
 def test_members_that_come_before_the_earliest_day_are_left_to_others() -> None:
