@@ -50,6 +50,9 @@ _NOISE: Final = (
     r"AB|AS|OY|OU|LDA|KK|WLL|PTY|PTE|AND|UND|ET|THE)\b"
 )
 
+_SPELLINGS: Final = {"Æ|AE": "A", "Ø|Œ|OE": "O", "UE": "U", "ß|ẞ": "SS", "Ł": "L", "Đ": "D"}
+"""Letters that one system writes as two and another as one; applied to every name alike."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Names:
@@ -148,6 +151,8 @@ def _comparable(side: Side) -> tuple[Column, IntArray]:
     places = np.asarray(kernel.fill_null(coded.indices, -1).to_numpy(), dtype=np.int64)
     upper = kernel.utf8_upper(kernel.utf8_normalize(coded.dictionary.cast(pa.string()), form="NFKD"))
     plain = kernel.replace_substring_regex(upper, pattern=r"[\p{M}'.]", replacement="")
+    for letters, plainer in _SPELLINGS.items():
+        plain = kernel.replace_substring_regex(plain, pattern=letters, replacement=plainer)
     plain = kernel.replace_substring_regex(plain, pattern=r"[^\p{L}\p{N}]+", replacement=" ")
     bare = _trimmed(kernel.replace_substring_regex(plain, pattern=_NOISE, replacement=""))
     kept = kernel.if_else(kernel.equal(bare, ""), _trimmed(plain), bare)

@@ -36,6 +36,7 @@ from reconciliation.matching.edges import (
     business_day_numbers,
 )
 from reconciliation.matching.references import ABSENT
+from reconciliation.matching.same_numbers import numbers_of
 from reconciliation.sources import FeeSchedule
 
 SEEN_ONCE: Final = 1_024  # what is seen once counts as one in this many at least: small books prove little
@@ -176,14 +177,17 @@ def vetoed(books: Books, edges: Edges) -> BoolArray:
 
 
 def _nearly_equal(books: Books, column: str, external_rows: IntArray, ledger_rows: IntArray) -> BoolArray:
-    """Pairs whose values in this column are one edit apart, or one the beginning or the end of the other."""
+    """Pairs whose values in this column are one slip apart, one a part of the other, or one number twice."""
     ours = books.ledger.normalised(column).take(pa.array(ledger_rows)).to_pylist()
     theirs = books.external.normalised(column).take(pa.array(external_rows)).to_pylist()
     if not ours:
         return np.zeros(0, dtype=np.bool_)
     one_edit = process.cpdist(theirs, ours, scorer=OSA.distance, score_cutoff=1, workers=1) <= 1
     cut = [_is_cut(left[1:], right[1:]) for left, right in zip(theirs, ours, strict=True)]
-    return np.asarray(one_edit | np.array(cut, dtype=np.bool_), dtype=np.bool_)
+    same_number = kernel.equal(
+        numbers_of(books.external, column, external_rows), numbers_of(books.ledger, column, ledger_rows)
+    )
+    return np.asarray(one_edit | np.array(cut, dtype=np.bool_) | flags(same_number), dtype=np.bool_)
 
 
 def _is_cut(left: str, right: str) -> bool:

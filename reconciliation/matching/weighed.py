@@ -43,6 +43,7 @@ from reconciliation.matching.near_references import find_near
 from reconciliation.matching.proposals import Membership, Outcome, Proposal, Undecided, undone_pairs
 from reconciliation.matching.references import ABSENT
 from reconciliation.matching.result import Limit
+from reconciliation.matching.same_numbers import find_same_number
 from reconciliation.matching.scoring import OTHER_AMOUNT, Scores, held_against, score, vetoed
 from reconciliation.matching.text_references import find_in_text
 from reconciliation.matching.weighed_evidence import Weighed, proposal_of
@@ -127,6 +128,7 @@ def _gathered(
         found.append(find_in_text(books, external_rows, ledger_rows, limits))
     if "near_reference" in passes:
         found.append(find_near(books, external_rows, ledger_rows, limits))
+        found.append(find_same_number(books, external_rows, ledger_rows, limits))
     if "amount_and_lag" in passes:
         found.append(find_by_amount_and_lag(books, external_rows, ledger_rows, limits, context, rules.fees))
     edges = merged(*(part[0] for part in found))

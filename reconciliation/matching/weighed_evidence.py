@@ -22,7 +22,7 @@ from reconciliation.sources import MatchRules
 
 _LIKENESS: Final = {
     NEAR: "one slip apart",
-    LOST_PREFIX: "one is the beginning or the end of the other",
+    LOST_PREFIX: "one is part of the other, or one number with another prefix",
     IN_TEXT: "named in the text",
 }
 
