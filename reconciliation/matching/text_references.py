@@ -137,9 +137,12 @@ class _Possible:
 
     def among(self, parts: list[IntArray]) -> BoolArray:
         """For parallel arrays of pieces."""
-        total = np.sum([self._length[part] for part in parts], axis=0)
+        total = np.zeros(len(parts[0]), dtype=np.int64)
+        digit = np.zeros(len(parts[0]), dtype=np.bool_)
+        for part in parts:
+            total += self._length[part]
+            digit |= self._digit[part]
         known = np.append(self._known, False)[np.minimum(total, len(self._known))]
-        digit = np.any([self._digit[part] for part in parts], axis=0)
         return np.asarray(digit & (known | self._zero[parts[0]]), dtype=np.bool_)
 
 
