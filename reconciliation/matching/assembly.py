@@ -157,8 +157,11 @@ def _members(books: Books, proposal: Proposal, keys: Column) -> pa.Table:
             [books.external.name] * len(external) + [books.ledger.name] * len(ledger), pa.string()
         ),
         "allocated_minor": pa.array(allocated),
-        "role": _roles(
-            np.concatenate([proposal.external_is_fee, proposal.ledger_is_fee]), proposal.residual_role
+        "role": pa.concat_arrays(
+            [
+                _roles(proposal.external_is_fee, proposal.residual_role),
+                _roles(proposal.ledger_is_fee, proposal.ledger_residual_role or proposal.residual_role),
+            ]
         ),
     }
     return pa.table({name: columns[name] for name in MEMBER_SCHEMA.names}, schema=MEMBER_SCHEMA).take(order)

@@ -46,7 +46,8 @@ class Membership:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
-    """Groups of one pass. ``*_is_fee`` marks members, parallel to the membership, whose role is ``residual_role``.
+    """Groups of one pass. ``*_is_fee`` marks members, parallel to the membership, whose role is ``residual_role``; on
+    the ledger's side ``ledger_residual_role``, where that is another.
 
     The bits are parallel to the groups, -1 where there are none; ``solutions`` counts the explanations that fit.
     """
@@ -58,6 +59,7 @@ class Proposal:
     ledger_is_fee: BoolArray
     evidence: Column
     residual_role: str = "fee"
+    ledger_residual_role: str | None = None
     evidence_millibits: IntArray | None = None
     margin_millibits: IntArray | None = None
     solutions: IntArray | None = None
