@@ -430,13 +430,13 @@ PAIRS = st.sampled_from(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(THEIRS, OURS, PAIRS)
 def test_looking_at_every_pair_finds_the_same_near_references(theirs, ours, pairs):
     assert near(theirs, ours, pairs=pairs) == naive_near(theirs, ours, pairs, window_days=10)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=50, deadline=None)
 @example([external("E1", 100, ref_end_to_end="11111A")], [ledger("L1", 100, ref_end_to_end="111A11")], BY_ID)
 @given(THEIRS, OURS, PAIRS)
 def test_hashes_that_collide_bring_no_pair_that_is_not_one(theirs, ours, pairs):
@@ -447,13 +447,13 @@ def test_hashes_that_collide_bring_no_pair_that_is_not_one(theirs, ours, pairs):
     assert found == naive_near(theirs, ours, pairs, window_days=10)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(THEIRS, OURS, PAIRS)
 def test_looking_at_every_pair_finds_the_same_references_in_texts(theirs, ours, pairs):
     assert in_text(theirs, ours, pairs=pairs) == naive_in_text(theirs, ours, pairs, window_days=10)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(THEIRS, OURS, PAIRS, st.tuples(st.integers(0, 2), st.integers(0, 3)), st.integers(0, 2))
 def test_looking_at_every_pair_and_lag_finds_the_same_amounts(theirs, ours, pairs, lag, tolerance):
     late, latest = lag
@@ -470,7 +470,7 @@ def test_looking_at_every_pair_and_lag_finds_the_same_amounts(theirs, ours, pair
     assert found == expected
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(THEIRS, OURS, PAIRS, st.integers(2, 30), st.randoms(use_true_random=False))
 def test_the_order_of_rows_and_the_surrogate_ids_change_nothing(theirs, ours, pairs, bound, chance):
     limits = MatchLimits(candidate_pairs=bound, component_items=3)
