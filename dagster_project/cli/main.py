@@ -37,6 +37,7 @@ COMMANDS = {
     "ledger": "dagster_project.cli.ledger:ledger",
     "ingest": "dagster_project.cli.intake:ingest",
     "deliveries": "dagster_project.cli.intake:deliveries",
+    "backtest": "dagster_project.cli.backtest:backtest_command",
     "reconcile": "dagster_project.cli.recon:reconcile",
     "exceptions": "dagster_project.cli.recon:exceptions",
     "statement": "dagster_project.cli.recon:statement",

@@ -16,7 +16,7 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from ledger_core.sql import copy_in, queries
-from reconciliation.daily.fold import DayOutcome
+from reconciliation.daily.learned import Lessons
 from reconciliation.evidence.bridge import Proof, proof_table
 
 SQL: Final = queries(Path(__file__).with_suffix(".sql"))
@@ -77,22 +77,52 @@ def write_groups(
     return fresh.num_rows
 
 
-def members_with_facts(outcome: DayOutcome) -> pa.Table:
-    """Members of a day's groups with the entry key, business date and account of their items."""
-    members = outcome.result.members
+def members_with_facts(members: pa.Table, items_external: pa.Table, items_ledger: pa.Table) -> pa.Table:
+    """Members of groups with the entry key, business date and account of their items."""
     external = members.filter(kernel.equal(members["side"], "external")).join(
-        outcome.matched_external.select(["line_id", "business_date", "account"]),
+        items_external.select(["line_id", "business_date", "account"]),
         keys="line_id",
         join_type="inner",
     )
     ledger = members.filter(kernel.equal(members["side"], "ledger")).join(
-        outcome.matched_ledger.select(["entry_id", "line_no", *_MEMBER_FACTS]),
+        items_ledger.select(["entry_id", "line_no", *_MEMBER_FACTS]),
         keys=["entry_id", "line_no"],
         join_type="inner",
     )
     columns = [*members.column_names, *_MEMBER_FACTS]
     external = external.append_column("entry_key", pa.nulls(external.num_rows, pa.string()))
     return pa.concat_tables([external.select(columns), ledger.select(columns)])
+
+
+def write_suggestions(
+    connection: psycopg.Connection[Any], source_id: str, run_id: int, groups: pa.Table, members: pa.Table
+) -> int:
+    """Put the suggestions of the last day in the place of those before; returns how many are new.
+
+    They take nothing: their members are not live. One that is still made, word for word, stays.
+    """
+    live = [row[0] for row in connection.execute(SQL["live_suggestions"], {"source": source_id})]
+    kept: dict[int, str] = {}
+    if live:
+        connection.execute("TRUNCATE incoming_group")
+        copy_in(connection, groups, "incoming_group")
+        kept = dict(connection.execute(SQL["groups_still_made"], {"groups": live}).fetchall())
+    gone = [group_id for group_id in live if group_id not in kept]
+    _revoke(connection, gone, "no longer suggested")
+    return write_groups(
+        connection, source_id, run_id, groups, members, already=frozenset(kept.values())
+    )
+
+
+def write_lessons(
+    connection: psycopg.Connection[Any], source_id: str, lessons: Lessons, *, first: date, last: date
+) -> None:
+    """What the days of the window confirmed of lags, in the place of what was there."""
+    connection.execute(SQL["forget_lessons"], {"source": source_id, "first": first, "last": last})
+    for day, counts in lessons.items():
+        lags, observations = [lag for lag, _ in counts], [often for _, often in counts]
+        wanted = {"source": source_id, "day": day, "lags": lags, "observations": observations}
+        connection.execute(SQL["write_lesson"], wanted)
 
 
 def write_exceptions(

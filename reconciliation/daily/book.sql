@@ -4,14 +4,21 @@
 -- Live groups of the window, to be compared with what the fold found.
 SELECT g.group_id
 FROM recon.match_group AS g
-WHERE g.source_id = %(source)s AND g.leg = %(leg)s AND g.as_of >= %(first)s
+WHERE g.source_id = %(source)s AND g.leg = %(leg)s AND g.as_of >= %(first)s AND g.state = 'confirmed'
+  AND NOT EXISTS (SELECT FROM recon.match_revocation AS r WHERE r.group_id = g.group_id)
+
+-- name: live_suggestions
+-- What the last run suggested, whenever its lines came.
+SELECT g.group_id
+FROM recon.match_group AS g
+WHERE g.source_id = %(source)s AND g.state = 'suggested'
   AND NOT EXISTS (SELECT FROM recon.match_revocation AS r WHERE r.group_id = g.group_id)
 
 -- name: groups_still_made
 -- Which of these the fold makes again, word for word: the same lines for another reason are another group.
 SELECT g.group_id, g.group_key
 FROM recon.match_group AS g
-JOIN incoming_group AS i ON i.group_key = g.group_key AND i.as_of = g.as_of AND i.match_pass = g.match_pass AND i.evidence = g.evidence
+JOIN incoming_group AS i ON i.group_key = g.group_key AND i.state = g.state AND i.as_of = g.as_of AND i.match_pass = g.match_pass AND i.evidence = g.evidence
 WHERE g.group_id = ANY(%(groups)s::bigint[])
 
 -- name: groups_on_closed_lines
@@ -49,17 +56,17 @@ CREATE TEMP TABLE incoming_member (
 -- Groups and their members in one statement, as the database demands.
 WITH made AS (
     INSERT INTO recon.match_group (group_key, source_id, leg, match_pass, as_of, asset, external_minor, ledger_minor,
-        difference_minor, evidence, run_id)
+        difference_minor, evidence, state, evidence_millibits, margin_millibits, solutions, run_id)
     SELECT i.group_key, %(source)s, i.leg, i.match_pass, i.as_of, i.asset, i.external_minor, i.ledger_minor, i.difference_minor,
-        i.evidence, %(run_id)s
+        i.evidence, i.state, i.evidence_millibits, i.margin_millibits, i.solutions, %(run_id)s
     FROM incoming_group AS i
     ORDER BY i.as_of, i.group_key
-    RETURNING group_id, group_key, leg
+    RETURNING group_id, group_key, leg, state
 )
 INSERT INTO recon.match_member (group_id, member_no, leg, side, line_id, entry_id, line_no, entry_key, business_date, account, asset,
-    allocated_minor, role)
+    allocated_minor, role, live)
 SELECT m.group_id, i.member_no, m.leg, i.side, i.line_id, i.entry_id, i.line_no, i.entry_key, i.business_date, i.account,
-    i.asset, i.allocated_minor, i.role
+    i.asset, i.allocated_minor, i.role, m.state = 'confirmed'
 FROM made AS m
 JOIN incoming_member AS i ON i.group_key = m.group_key
 ORDER BY m.group_id, i.member_no
@@ -141,11 +148,19 @@ WHERE e.source_id = %(source)s AND v.as_of = ANY(%(days)s) AND e.status <> 'clea
 GROUP BY v.as_of, e.kind, e.class, e.severity, e.asset
 ORDER BY v.as_of, e.kind, e.class, e.severity, e.asset
 
+-- name: forget_lessons
+DELETE FROM recon.lag_observation AS o WHERE o.source_id = %(source)s AND o.as_of BETWEEN %(first)s AND %(last)s
+
+-- name: write_lesson
+INSERT INTO recon.lag_observation (source_id, as_of, lag_business_days, observations)
+SELECT %(source)s, %(day)s, n.lag, n.observations FROM unnest(%(lags)s::integer[], %(observations)s::bigint[]) AS n (lag, observations)
+
 -- name: incoming_proofs
 CREATE TEMP TABLE incoming_proof (
     account text, asset text, business_date date, basis text, opening_minor bigint, movement_minor bigint, closing_minor bigint,
     ledger_minor bigint, timing_external_minor bigint, timing_ledger_minor bigint, genuine_external_minor bigint,
-    genuine_ledger_minor bigint, allocation_difference_minor bigint, unexplained_minor bigint, matched_count bigint,
+    genuine_ledger_minor bigint, excluded_external_minor bigint, excluded_ledger_minor bigint, allocation_difference_minor bigint,
+    unexplained_minor bigint, matched_count bigint,
     timing_count bigint, genuine_count bigint, excluded_count bigint, line_count bigint
 ) ON COMMIT DROP
 
@@ -153,18 +168,21 @@ CREATE TEMP TABLE incoming_proof (
 -- A proof that says what the latest one said is not repeated.
 INSERT INTO recon.balance_proof (run_id, source_id, account, asset, business_date, basis, opening_minor, movement_minor, closing_minor,
     ledger_minor, timing_external_minor, timing_ledger_minor, genuine_external_minor, genuine_ledger_minor,
-    allocation_difference_minor, unexplained_minor, matched_count, timing_count, genuine_count, excluded_count, line_count)
+    excluded_external_minor, excluded_ledger_minor, allocation_difference_minor, unexplained_minor, matched_count, timing_count,
+    genuine_count, excluded_count, line_count)
 SELECT %(run_id)s, %(source)s, i.account, i.asset, i.business_date, i.basis, i.opening_minor, i.movement_minor, i.closing_minor,
     i.ledger_minor, i.timing_external_minor, i.timing_ledger_minor, i.genuine_external_minor, i.genuine_ledger_minor,
-    i.allocation_difference_minor, i.unexplained_minor, i.matched_count, i.timing_count, i.genuine_count, i.excluded_count, i.line_count
+    i.excluded_external_minor, i.excluded_ledger_minor, i.allocation_difference_minor, i.unexplained_minor, i.matched_count, i.timing_count, i.genuine_count, i.excluded_count, i.line_count
 FROM incoming_proof AS i
 LEFT JOIN recon.balance_proof_v1 AS p ON p.source = %(source)s AND p.account = i.account AND p.business_date = i.business_date
 WHERE (p.basis, p.opening_minor, p.movement_minor, p.closing_minor, p.ledger_minor, p.timing_external_minor, p.timing_ledger_minor,
-       p.genuine_external_minor, p.genuine_ledger_minor, p.allocation_difference_minor, p.unexplained_minor,
+       p.genuine_external_minor, p.genuine_ledger_minor, p.excluded_external_minor, p.excluded_ledger_minor,
+       p.allocation_difference_minor, p.unexplained_minor,
        p.matched_count, p.timing_count, p.genuine_count, p.excluded_count, p.line_count)
       IS DISTINCT FROM
       (i.basis, i.opening_minor, i.movement_minor, i.closing_minor, i.ledger_minor, i.timing_external_minor, i.timing_ledger_minor,
-       i.genuine_external_minor, i.genuine_ledger_minor, i.allocation_difference_minor, i.unexplained_minor,
+       i.genuine_external_minor, i.genuine_ledger_minor, i.excluded_external_minor, i.excluded_ledger_minor,
+       i.allocation_difference_minor, i.unexplained_minor,
        i.matched_count, i.timing_count, i.genuine_count, i.excluded_count, i.line_count)
 ORDER BY i.business_date, i.account
 

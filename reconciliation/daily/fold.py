@@ -5,7 +5,7 @@ either in a group or in exactly one exception; a fold that loses or doubles a li
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
@@ -16,15 +16,20 @@ from reconciliation.classification import (
     AmbiguousCase,
     BusinessCalendar,
     Classified,
+    LimitNote,
     balance_breaks,
     classify,
+    limit_exceptions,
     missing_days,
     source_gaps,
 )
+from reconciliation.daily.excluded import added_minor, parted
+from reconciliation.daily.learned import Lessons, business_days, known_lags, moved_cursors, with_lesson
+from reconciliation.daily.reckoning import added, buckets, count, differences, stated, sum_by_account
 from reconciliation.daily.rests import deliveries_until, rests_before, rests_of
 from reconciliation.daily.universe import Universe
 from reconciliation.daily.window import Window
-from reconciliation.evidence.bridge import AccountDay, Proof, StatedBalance, prove
+from reconciliation.evidence.bridge import AccountDay, Proof, prove
 from reconciliation.matching import MatchContext, MatchResult, match_day
 from reconciliation.sources import Source
 
@@ -41,7 +46,8 @@ class State:
     """What one day hands to the next: open items of both sides, and per account what the bridge carries forward.
 
     ``breaks`` keeps since when an account has been off by an amount: the same rest is the same break, not a new one
-    each day.
+    each day. ``excluded_minor`` is keyed by (account, side), ``lessons`` is what the days before confirmed of lags,
+    ``cursors`` how far the runs of payouts reached in each account.
     """
 
     open_external: pa.Table
@@ -51,16 +57,23 @@ class State:
     external_minor: Mapping[str, int]
     difference_minor: Mapping[str, int]
     breaks: Mapping[tuple[str, int], date]
+    excluded_minor: Mapping[tuple[str, str], int]
+    lessons: Lessons
+    cursors: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DayOutcome:
-    """What a day found. ``matched_external`` and ``matched_ledger`` are the items of its groups."""
+    """What a day found. ``matched_external`` and ``matched_ledger`` are the items of its groups, ``open_external`` and
+    ``open_ledger`` those that stay open.
+    """
 
     day: date
     result: MatchResult
     matched_external: pa.Table
     matched_ledger: pa.Table
+    open_external: pa.Table
+    open_ledger: pa.Table
     classified: Classified
     proofs: tuple[Proof, ...]
 
@@ -92,6 +105,9 @@ class _Play:
     open_external: pa.Table
     matched_ledger: pa.Table
     open_ledger: pa.Table
+    excluded_external: pa.Table
+    excluded_ledger: pa.Table
+    excluded_minor: Mapping[tuple[str, str], int]
 
 
 def first_state(setting: Setting) -> State:
@@ -105,6 +121,9 @@ def first_state(setting: Setting) -> State:
         external_minor=universe.external_before,
         difference_minor=universe.differences_before,
         breaks=rests_before(universe, setting.window.first, source=setting.source, calendar=setting.calendar),
+        excluded_minor=universe.excluded_before,
+        lessons=universe.lessons,
+        cursors=universe.cursors,
     )
 
 
@@ -125,14 +144,20 @@ def fold_day(state: State, day: date, setting: Setting) -> tuple[State, DayOutco
         external_minor=external_minor,
         difference_minor=difference_minor,
         breaks={(rest.account, rest.unexplained_minor): rest.business_date for rest in rests},
+        excluded_minor=play.excluded_minor,
+        lessons=with_lesson(state.lessons, day, play.result.lag_counts),
+        cursors=moved_cursors(state.cursors, play.result, play.matched_ledger),
     )
     outcome = DayOutcome(
         day=day,
         result=play.result,
         matched_external=play.matched_external,
         matched_ledger=play.matched_ledger,
+        open_external=play.open_external,
+        open_ledger=play.open_ledger,
         classified=Classified(
-            exceptions=pa.concat_tables([found.exceptions, gaps, breaks]), members=found.members
+            exceptions=pa.concat_tables([found.exceptions, gaps, breaks, _limits(play.result, day, setting)]),
+            members=found.members,
         ),
         proofs=proofs,
     )
@@ -143,13 +168,16 @@ def _matched(state: State, day: date, setting: Setting) -> _Play:
     universe, window = setting.universe, setting.window
     external = pa.concat_tables([state.open_external, _entering(universe.external, day, window)])
     ledger = pa.concat_tables([state.open_ledger, _entering(universe.ledger, day, window)])
+    excluded = universe.decisions.excluded
+    theirs = parted(external, excluded, side="external", day=day)
+    ours = parted(ledger, excluded, side="ledger", day=day)
     result = _dated_by_step(
-        match_day(external, ledger, setting.source.match, MatchContext(rejected=universe.rejected_groups)),
+        match_day(theirs.in_play, ours.in_play, setting.source.match, _context(state, day, setting)),
         day,
         window,
     )
-    matched_external, open_external = _split_external(external, result)
-    matched_ledger, open_ledger = _split_ledger(ledger, result)
+    matched_external, open_external = _split_external(theirs.in_play, result)
+    matched_ledger, open_ledger = _split_ledger(ours.in_play, result)
     return _Play(
         external=external,
         ledger=ledger,
@@ -158,6 +186,25 @@ def _matched(state: State, day: date, setting: Setting) -> _Play:
         open_external=open_external,
         matched_ledger=matched_ledger,
         open_ledger=open_ledger,
+        excluded_external=theirs.leaving,
+        excluded_ledger=ours.leaving,
+        excluded_minor=added_minor(
+            added_minor(state.excluded_minor, "external", theirs.leaving), "ledger", ours.leaving
+        ),
+    )
+
+
+def _context(state: State, day: date, setting: Setting) -> MatchContext:
+    """What matching is told on this day: decisions up to it, and what the days before it taught."""
+    source, decisions = setting.source, setting.universe.decisions
+    return MatchContext(
+        business_days=business_days(setting.calendar, source.start_date, setting.window.last),
+        lag_counts=known_lags(state.lessons, day),
+        lag=source.lag,
+        ledger_lag_latest=source.ledger_lag_latest,
+        chain_cursors=state.cursors,
+        forced=tuple(forced.group for forced in decisions.forced if forced.as_of <= day),
+        rejected=decisions.rejected,
     )
 
 
@@ -177,6 +224,13 @@ def _judged(state: State, day: date, play: _Play, setting: Setting) -> tuple[Cla
         as_of=day,
         source=source,
         calendar=calendar,
+        lag_counts=known_lags(state.lessons, day),
+        not_duplicate=[item.name for item in setting.universe.decisions.not_duplicate if item.as_of <= day],
+        balances={
+            account: balance_minor
+            for (account, end), balance_minor in setting.universe.ledger_balances.items()
+            if end == day
+        },
     )
 
     def gaps(now: datetime | None) -> pa.Table:
@@ -189,35 +243,51 @@ def _judged(state: State, day: date, play: _Play, setting: Setting) -> tuple[Cla
 
 
 def _proved(
-    state: State, day: date, play: _Play, found: Classified, setting: Setting
+    state: State,
+    day: date,
+    play: _Play,
+    found: Classified,
+    setting: Setting,
 ) -> tuple[dict[str, int], dict[str, int], tuple[Proof, ...]]:
     """Sums of external lines and of explained differences by account up to the day, and the bridge of each account."""
     universe = setting.universe
-    movement = _sum_by_account(_dated(universe.external, day, setting.window))
-    external_minor = _added(state.external_minor, movement)
-    difference_minor = _added(state.difference_minor, _differences(play.result, play.matched_external))
-    open_minor, open_count = _buckets(play.open_external, play.open_ledger, found)
+    movement = sum_by_account(_dated(universe.external, day, setting.window))
+    external_minor = added(state.external_minor, movement)
+    difference_minor = added(state.difference_minor, differences(play.result, play.matched_external))
+    open_minor, open_count = buckets(play.open_external, play.open_ledger, found)
+    excluded_count = (play.excluded_external, play.excluded_ledger)
     proofs = tuple(
         prove(
             AccountDay(
                 account=account,
                 asset=asset,
                 business_date=day,
-                stated=_stated(universe.statements, account, day),
+                stated=stated(universe.statements, account, day),
                 external_minor=external_minor.get(account, 0),
                 movement_minor=movement.get(account, 0),
                 ledger_start_minor=universe.ledger_start.get(account, 0),
                 ledger_minor=universe.ledger_balances.get((account, day), 0),
                 open_minor=open_minor.get(account, {}),
                 open_count=open_count.get(account, {}),
+                excluded_external_minor=play.excluded_minor.get((account, "external"), 0),
+                excluded_ledger_minor=play.excluded_minor.get((account, "ledger"), 0),
+                excluded_count=sum(count(items, account) for items in excluded_count),
                 allocation_difference_minor=difference_minor.get(account, 0),
-                matched_count=_count(play.matched_external, account) + _count(play.matched_ledger, account),
-                line_count=_count(play.external, account) + _count(play.ledger, account),
+                matched_count=count(play.matched_external, account) + count(play.matched_ledger, account),
+                line_count=count(play.external, account) + count(play.ledger, account),
             )
         )
         for account, asset in ((mapping.ledger, mapping.asset) for mapping in setting.source.accounts)
     )
     return external_minor, difference_minor, proofs
+
+
+def _limits(result: MatchResult, day: date, setting: Setting) -> pa.Table:
+    """Bounds that matching met on this day, as exceptions."""
+    names = [field.name for field in fields(LimitNote)]
+    notes = [LimitNote(**{name: getattr(limit, name) for name in names}) for limit in result.limits]
+    found: pa.Table = limit_exceptions(notes, as_of=day, source=setting.source, calendar=setting.calendar)
+    return found
 
 
 def _dated_by_step(result: MatchResult, day: date, window: Window) -> MatchResult:
@@ -276,80 +346,4 @@ def _ambiguous(result: MatchResult) -> tuple[AmbiguousCase, ...]:
     return tuple(
         AmbiguousCase(line_ids=tuple(sorted(lines)), ledger_lines=tuple(sorted(entries)), reason=reason)
         for _, (lines, entries, reason) in sorted(cases.items())
-    )
-
-
-def _buckets(
-    open_external: pa.Table, open_ledger: pa.Table, found: Classified
-) -> tuple[dict[str, dict[tuple[str, str], int]], dict[str, dict[tuple[str, str], int]]]:
-    """Sums and counts of open items by account and (bucket, side). Demands every open item in exactly one exception."""
-    members = found.members.join(
-        found.exceptions.select(["exception_key", "class"]), keys="exception_key", join_type="inner"
-    )
-    sums: dict[str, dict[tuple[str, str], int]] = {}
-    counts: dict[str, dict[tuple[str, str], int]] = {}
-    for side, items, keys in (("external", open_external, ["line_id"]), ("ledger", open_ledger, _LEDGER_KEY)):
-        chosen = members.filter(kernel.equal(members["side"], side)).select([*keys, "class"])
-        placed = chosen.join(items.select([*keys, "account", "amount_minor"]), keys=keys, join_type="inner")
-        if not chosen.num_rows == placed.num_rows == items.num_rows:
-            raise ValueError(
-                f"{items.num_rows} open {side} lines, {chosen.num_rows} in exceptions, {placed.num_rows} of them open: "
-                "classification lost or doubled a line"
-            )
-        bucket = kernel.if_else(kernel.equal(placed["class"], "timing"), "timing", "genuine")
-        totals = placed.append_column("bucket", bucket).group_by(["account", "bucket"])
-        for row in totals.aggregate([("amount_minor", "sum"), ("amount_minor", "count")]).to_pylist():
-            sums.setdefault(row["account"], {})[row["bucket"], side] = row["amount_minor_sum"]
-            counts.setdefault(row["account"], {})[row["bucket"], side] = row["amount_minor_count"]
-    return sums, counts
-
-
-def _differences(result: MatchResult, matched_external: pa.Table) -> dict[str, int]:
-    """Explained differences of the day's groups by account."""
-    groups = result.groups.filter(kernel.not_equal(result.groups["difference_minor"], 0))
-    if groups.num_rows == 0:
-        return {}
-    members = result.members.filter(kernel.equal(result.members["side"], "external"))
-    named = (
-        members.join(matched_external.select(["line_id", "account"]), keys="line_id", join_type="inner")
-        .group_by("group_key")
-        .aggregate([("account", "min")])
-    )
-    placed = groups.select(["group_key", "difference_minor"]).join(named, keys="group_key", join_type="inner")
-    totals = placed.group_by("account_min").aggregate([("difference_minor", "sum")])
-    return {row["account_min"]: row["difference_minor_sum"] for row in totals.to_pylist()}
-
-
-def _sum_by_account(items: pa.Table) -> dict[str, int]:
-    totals = items.group_by("account").aggregate([("amount_minor", "sum")])
-    return {row["account"]: row["amount_minor_sum"] for row in totals.to_pylist()}
-
-
-def _added(first: Mapping[str, int], second: Mapping[str, int]) -> dict[str, int]:
-    return {
-        account: first.get(account, 0) + second.get(account, 0) for account in first.keys() | second.keys()
-    }
-
-
-def _count(items: pa.Table, account: str) -> int:
-    count: Any = kernel.sum(kernel.equal(items["account"], account)).as_py()
-    return int(count or 0)
-
-
-def _stated(statements: pa.Table, account: str, day: date) -> StatedBalance | None:
-    """The latest statement of the account up to the day that states a closing balance."""
-    chosen = statements.filter(
-        kernel.and_(
-            kernel.and_(
-                kernel.equal(statements["account"], account), kernel.less_equal(statements["to_date"], day)
-            ),
-            kernel.is_valid(statements["closing_minor"]),
-        )
-    )
-    if chosen.num_rows == 0:
-        return None
-    last = chosen.sort_by([("to_date", "ascending"), ("sequence_no", "ascending")]).slice(chosen.num_rows - 1)
-    row = last.to_pylist()[0]
-    return StatedBalance(
-        to_date=row["to_date"], opening_minor=row["opening_minor"], closing_minor=row["closing_minor"]
     )

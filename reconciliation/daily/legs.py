@@ -17,6 +17,7 @@ import pyarrow.compute
 from ledger_core.sql import copy_out
 from reconciliation.daily import book
 from reconciliation.daily.universe import SQL
+from reconciliation.exceptions.decisions import read_decisions
 from reconciliation.items import EXTERNAL_ITEM_SCHEMA
 from reconciliation.matching import MatchResult, match_legs
 from reconciliation.sources import LegRule, Source
@@ -58,10 +59,8 @@ def match_leg(
     theirs = _open_in_leg(
         connection, source, rule, of=rule.with_source, start=first - WAITS, first=first, last=last
     )
-    undone = connection.execute(SQL["rejected_groups"], {"source": source.id}).fetchall()
-    found = list(
-        _fold(ours, theirs, rule, first=first, rejected=frozenset(group_key for (group_key,) in undone))
-    )
+    undone = read_decisions(connection, source.id, until=last).rejected
+    found = list(_fold(ours, theirs, rule, first=first, rejected=undone))
     revoked, kept = book.revoke_stale(
         connection, source.id, rule.leg, first=first, found=[result.groups for result in found]
     )

@@ -308,11 +308,18 @@ def _write(
     stale, kept = book.revoke_stale(connection, source.id, "ledger", first=window.first, found=groups)
     made = 0
     for outcome in outcomes:
-        members = book.members_with_facts(outcome)
+        members = book.members_with_facts(
+            outcome.result.members, outcome.matched_external, outcome.matched_ledger
+        )
         made += book.write_groups(connection, source.id, run_id, outcome.result.groups, members, already=kept)
         if outcome.day in window.news:
             found = outcome.classified
             book.write_exceptions(connection, source.id, outcome.day, found.exceptions, found.members)
+    last = outcomes[-1]
+    suggested = book.members_with_facts(last.result.suggested_members, last.open_external, last.open_ledger)
+    book.write_suggestions(connection, source.id, run_id, last.result.suggested_groups, suggested)
+    lessons = {outcome.day: outcome.result.lag_counts for outcome in outcomes}
+    book.write_lessons(connection, source.id, lessons, first=window.first, last=window.last)
     book.write_proofs(
         connection, source.id, run_id, (proof for outcome in outcomes for proof in outcome.proofs)
     )

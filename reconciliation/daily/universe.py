@@ -15,7 +15,9 @@ import pyarrow as pa
 from ledger_core.read_port import balances_before
 from ledger_core.sql import copy_in, copy_out, queries
 from reconciliation.classification.calendars import BusinessCalendar, business_date_of
+from reconciliation.daily.learned import REMEMBERED, Lessons, last_in_order
 from reconciliation.daily.window import Window
+from reconciliation.exceptions.decisions import Decisions, read_decisions
 from reconciliation.items import EXTERNAL_ITEM_SCHEMA, LEDGER_ITEM_SCHEMA
 from reconciliation.sources import Source
 
@@ -63,7 +65,10 @@ class Universe:
     withdrawn: pa.Table
     statements: pa.Table
     refusals: tuple[Refusal, ...]
-    rejected_groups: frozenset[str]
+    decisions: Decisions
+    excluded_before: Mapping[tuple[str, str], int]
+    lessons: Lessons
+    cursors: Mapping[str, str]
     ledger_start: Mapping[str, int]
     ledger_balances: Mapping[tuple[str, date], int]
     external_before: Mapping[str, int]
@@ -111,6 +116,7 @@ def read_universe(
         "same_rules": same_rules,
         "before": end_of_business_day(window.last, source, calendar),
         "snapshot": snapshot,
+        "remembered_from": window.first - REMEMBERED,
     }
     external = _external(connection, "open_external", wanted)
     ledger = _ledger(connection, "open_ledger", wanted, source, calendar)
@@ -126,7 +132,13 @@ def read_universe(
             Refusal(delivery_id=row[0], file_name=row[1], for_date=row[2], code=row[3])
             for row in connection.execute(SQL["refusals"], wanted)
         ),
-        rejected_groups=frozenset(row[0] for row in connection.execute(SQL["rejected_groups"], wanted)),
+        decisions=read_decisions(connection, source.id, until=window.last),
+        excluded_before={
+            (account, side): amount_minor
+            for account, side, amount_minor in connection.execute(SQL["excluded_before"], wanted)
+        },
+        lessons=_lessons(connection, wanted),
+        cursors=last_in_order(_ledger(connection, "last_in_runs", wanted, source, calendar)),
         ledger_start={account: balances[account, start_end] for account in source.ledger_accounts},
         ledger_balances={
             (account, day): balances[account, end]
@@ -167,6 +179,13 @@ def read_taken(
         _external(connection, "taken_external", wanted),
         _ledger(connection, "taken_ledger", wanted, source, calendar),
     )
+
+
+def _lessons(connection: psycopg.Connection[Any], wanted: Mapping[str, Any]) -> Lessons:
+    lessons: dict[date, list[tuple[int, int]]] = {}
+    for day, lag, observations in connection.execute(SQL["lessons"], wanted):
+        lessons.setdefault(day, []).append((lag, observations))
+    return {day: tuple(counts) for day, counts in lessons.items()}
 
 
 def _external(connection: psycopg.Connection[Any], query: str, wanted: Mapping[str, Any]) -> pa.Table:

@@ -38,7 +38,10 @@ SELECT least(
            SELECT FROM recon.delivery AS o
            WHERE o.source_id = d.source_id AND o.file_sha256 = d.file_sha256 AND o.outcome = 'rejected'
              AND o.for_date IS NOT DISTINCT FROM d.for_date AND o.delivery_id < d.delivery_id))),
-    (SELECT min(g.as_of) FROM recon.decision AS x JOIN recon.match_group AS g ON g.group_key = x.content_key
+    (SELECT min(x.as_of) FROM recon.decision AS x
+     WHERE x.source_id = %(source)s AND x.kind <> 'reject_match' AND x.xid >= pg_snapshot_xmin(%(since)s::pg_snapshot)
+       AND NOT pg_visible_in_snapshot(x.xid, %(since)s::pg_snapshot)),
+    (SELECT min(g.as_of) FROM recon.decision AS x JOIN recon.match_group AS g ON g.group_key = x.content_key AND g.state = 'confirmed'
      WHERE x.source_id = %(source)s AND x.xid >= pg_snapshot_xmin(%(since)s::pg_snapshot)
        AND NOT pg_visible_in_snapshot(x.xid, %(since)s::pg_snapshot))
 ) AS changed_from
@@ -53,6 +56,10 @@ WITH older AS (
     UNION
     SELECT m.line_id FROM recon.match_group AS g JOIN recon.match_member AS m ON m.group_id = g.group_id AND m.side = 'external'
     WHERE g.source_id = %(source)s AND g.leg = 'ledger' AND g.as_of >= %(first)s
+    UNION -- left out by a decision of the window: in play until then
+    SELECT l.line_id FROM recon.decision AS x JOIN recon.decision_member AS n ON n.decision_id = x.decision_id AND n.side = 'external'
+    JOIN recon.line AS l ON l.source_id = x.source_id AND l.line_key = n.line_key AND l.version = n.version
+    WHERE x.source_id = %(source)s AND x.kind = 'exclude' AND x.as_of >= %(first)s
     UNION
     SELECT l.line_id FROM recon.line AS l
     WHERE NOT %(same_rules)s AND l.source_id = %(source)s AND l.booking_date < %(first)s
@@ -65,6 +72,9 @@ WITH older AS (
       AND NOT EXISTS (
           SELECT FROM recon.match_member AS m JOIN recon.match_group AS g ON g.group_id = m.group_id
           WHERE m.line_id = o.line_id AND m.side = 'external' AND m.live AND m.leg = 'ledger' AND g.as_of < %(first)s)
+      AND NOT EXISTS (
+          SELECT FROM recon.decision AS x JOIN recon.decision_member AS n ON n.decision_id = x.decision_id AND n.side = 'external'
+          WHERE x.source_id = %(source)s AND x.kind = 'exclude' AND x.as_of < %(first)s AND n.line_key = l.line_key AND n.version = l.version)
 )
 SELECT l.line_id, l.line_key, l.version, l.booking_date, l.account, l.amount_minor, l.asset, l.fee_minor, l.original_amount_minor,
     l.original_asset, l.fx_rate, l.ref_end_to_end, l.ref_uetr, l.ref_servicer, l.ref_psp, l.ref_merchant, l.ref_payout,
@@ -82,6 +92,10 @@ WITH older AS (
     SELECT m.entry_id, m.line_no FROM recon.match_group AS g
     JOIN recon.match_member AS m ON m.group_id = g.group_id AND m.side = 'ledger'
     WHERE g.source_id = %(source)s AND g.leg = 'ledger' AND g.as_of >= %(first)s
+    UNION -- left out by a decision of the window: in play until then
+    SELECT j.entry_id, j.line_no FROM recon.decision AS x JOIN recon.decision_member AS n ON n.decision_id = x.decision_id AND n.side = 'ledger'
+    JOIN ledger.journal_line_v1 AS j ON j.entry_key = n.entry_key AND j.line_no = n.line_no
+    WHERE x.source_id = %(source)s AND x.kind = 'exclude' AND x.as_of >= %(first)s
     UNION
     SELECT j.entry_id, j.line_no FROM ledger.journal_line_v1 AS j
     WHERE NOT %(same_rules)s AND j.account = ANY(%(accounts)s) AND j.effective_at < %(first_from)s
@@ -96,6 +110,9 @@ WITH older AS (
           SELECT FROM recon.match_member AS m JOIN recon.match_group AS g ON g.group_id = m.group_id
           WHERE m.entry_id = o.entry_id AND m.line_no = o.line_no AND m.side = 'ledger' AND m.live AND m.leg = 'ledger'
             AND g.as_of < %(first)s)
+      AND NOT EXISTS (
+          SELECT FROM recon.decision AS x JOIN recon.decision_member AS n ON n.decision_id = x.decision_id AND n.side = 'ledger'
+          WHERE x.source_id = %(source)s AND x.kind = 'exclude' AND x.as_of < %(first)s AND n.entry_key = j.entry_key AND n.line_no = j.line_no)
 )
 SELECT j.entry_id, j.line_no, j.entry_key, j.account, j.amount_minor, j.asset, j.kind, j.ref_end_to_end, j.ref_uetr,
     j.ref_servicer, j.ref_psp, j.ref_merchant, j.ref_payout, j.ref_arn, j.ref_rrn, j.ref_auth_code, j.batch_ref,
@@ -178,10 +195,6 @@ JOIN ledger.journal_line_v1 AS j ON j.entry_id = f.entry_id AND j.line_no = f.li
 JOIN recon.match_member AS m ON m.entry_id = j.entry_id AND m.line_no = j.line_no AND m.side = 'ledger' AND m.live AND m.leg = 'ledger'
 JOIN recon.match_group AS g ON g.group_id = m.group_id AND g.as_of < %(first)s
 
--- name: rejected_groups
--- Matches that people undid: they are not made again.
-SELECT x.content_key FROM recon.decision AS x WHERE x.source_id = %(source)s AND x.kind = 'reject_match'
-
 -- name: statements
 -- Current statements, for balances, sequences and the calendar of files.
 SELECT s.account, s.asset, s.from_date, s.to_date, s.sequence_no, s.opening_minor, s.closing_minor
@@ -211,6 +224,42 @@ FROM recon.match_group AS g
 JOIN recon.match_member AS m ON m.group_id = g.group_id AND m.member_no = 1
 WHERE g.source_id = %(source)s AND g.leg = 'ledger' AND g.as_of < %(first)s AND g.difference_minor <> 0 AND m.live
 GROUP BY m.account
+
+-- name: excluded_before
+-- Sums of the lines that decisions before the window left out, by account and side; a line that no longer speaks says nothing.
+SELECT l.account, 'external', sum(l.amount_minor)::bigint AS amount_minor
+FROM recon.decision AS x
+JOIN recon.decision_member AS n ON n.decision_id = x.decision_id AND n.side = 'external'
+JOIN recon.line AS l ON l.source_id = x.source_id AND l.line_key = n.line_key AND l.version = n.version
+WHERE x.source_id = %(source)s AND x.kind = 'exclude' AND x.as_of < %(first)s
+  AND NOT EXISTS (SELECT FROM recon.line_closure AS c WHERE c.line_id = l.line_id)
+GROUP BY l.account
+UNION ALL
+SELECT j.account, 'ledger', sum(j.amount_minor)::bigint
+FROM recon.decision AS x
+JOIN recon.decision_member AS n ON n.decision_id = x.decision_id AND n.side = 'ledger'
+JOIN ledger.journal_line_v1 AS j ON j.entry_key = n.entry_key AND j.line_no = n.line_no
+WHERE x.source_id = %(source)s AND x.kind = 'exclude' AND x.as_of < %(first)s
+GROUP BY j.account
+
+-- name: lessons
+-- What the days before the window confirmed of lags.
+SELECT o.as_of, o.lag_business_days, o.observations
+FROM recon.lag_observation AS o
+WHERE o.source_id = %(source)s AND o.as_of >= %(remembered_from)s AND o.as_of < %(first)s
+ORDER BY o.as_of, o.lag_business_days
+
+-- name: last_in_runs
+-- Per account the last ledger line that a run of a payout took before the window.
+SELECT DISTINCT ON (j.account) j.entry_id, j.line_no, j.entry_key, j.account, j.amount_minor, j.asset, j.kind, j.ref_end_to_end, j.ref_uetr,
+    j.ref_servicer, j.ref_psp, j.ref_merchant, j.ref_payout, j.ref_arn, j.ref_rrn, j.ref_auth_code, j.batch_ref,
+    j.counterparty, j.fx_rate::text AS fx_rate, j.fx_asset, j.fx_amount_minor, j.effective_at, j.description,
+    coalesce(j.reverses_entry_key, j.corrects_entry_key) AS corrects_entry_key
+FROM recon.match_group AS g
+JOIN recon.match_member AS m ON m.group_id = g.group_id AND m.side = 'ledger' AND m.live
+JOIN ledger.journal_line_v1 AS j ON j.entry_id = m.entry_id AND j.line_no = m.line_no
+WHERE g.source_id = %(source)s AND g.leg = 'ledger' AND g.match_pass = 'chained_run' AND g.as_of < %(first)s
+ORDER BY j.account, j.effective_at DESC, j.entry_key COLLATE "C" DESC, j.line_no DESC
 
 -- name: open_in_leg
 -- Lines of a source that speak and are not taken in a leg before a day, nor by another source; all kinds if none is named.

@@ -1,9 +1,10 @@
 """The bridge from the ledger's balance to the source's, for one account on one business day. Pure.
 
-    closing of the source = ledger balance + open external lines - open ledger lines + allocation differences +
-    unexplained
+    closing of the source = ledger balance + open external lines - open ledger lines + excluded external lines
+    - excluded ledger lines + allocation differences + unexplained
 
-Open lines are told apart as timing and genuine. ``unexplained`` is what is left when all else is known: zero, or a
+Open lines are told apart as timing and genuine; excluded ones are those that people took out of the reckoning: counted
+on the day they leave, in the sums from then on. ``unexplained`` is what is left when all else is known: zero, or a
 balance break. Where the source states no balances, the closing is derived from the ledger's balance at the start plus
 all lines since, and the bridge proves that nothing was lost in between, not that the source agrees.
 
@@ -37,6 +38,8 @@ _PROOF_FIELDS: Final[list[Any]] = [
             "timing_ledger_minor",
             "genuine_external_minor",
             "genuine_ledger_minor",
+            "excluded_external_minor",
+            "excluded_ledger_minor",
             "allocation_difference_minor",
             "unexplained_minor",
             "matched_count",
@@ -82,6 +85,9 @@ class AccountDay:
     allocation_difference_minor: int
     matched_count: int
     line_count: int
+    excluded_external_minor: int = 0
+    excluded_ledger_minor: int = 0
+    excluded_count: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +106,8 @@ class Proof:
     timing_ledger_minor: int
     genuine_external_minor: int
     genuine_ledger_minor: int
+    excluded_external_minor: int
+    excluded_ledger_minor: int
     allocation_difference_minor: int
     unexplained_minor: int
     matched_count: int
@@ -116,6 +124,8 @@ class Proof:
             + self.genuine_external_minor
             - self.timing_ledger_minor
             - self.genuine_ledger_minor
+            + self.excluded_external_minor
+            - self.excluded_ledger_minor
             + self.allocation_difference_minor
         )
         if self.closing_minor != explained + self.unexplained_minor:
@@ -149,6 +159,8 @@ def prove(day: AccountDay) -> Proof:
         + genuine_external
         - timing_ledger
         - genuine_ledger
+        + day.excluded_external_minor
+        - day.excluded_ledger_minor
         + day.allocation_difference_minor
     )
     count = day.open_count
@@ -165,12 +177,14 @@ def prove(day: AccountDay) -> Proof:
         timing_ledger_minor=timing_ledger,
         genuine_external_minor=genuine_external,
         genuine_ledger_minor=genuine_ledger,
+        excluded_external_minor=day.excluded_external_minor,
+        excluded_ledger_minor=day.excluded_ledger_minor,
         allocation_difference_minor=day.allocation_difference_minor,
         unexplained_minor=closing_minor - explained,
         matched_count=day.matched_count,
         timing_count=count.get(("timing", "external"), 0) + count.get(("timing", "ledger"), 0),
         genuine_count=count.get(("genuine", "external"), 0) + count.get(("genuine", "ledger"), 0),
-        excluded_count=0,
+        excluded_count=day.excluded_count,
         line_count=day.line_count,
     )
 

@@ -14,6 +14,8 @@ BRIDGE_LINES = (
     ("genuine_external_minor", "plus external lines not in the ledger, genuine", 1),
     ("timing_ledger_minor", "less ledger lines not yet at the source, timing", -1),
     ("genuine_ledger_minor", "less ledger lines not at the source, genuine", -1),
+    ("excluded_external_minor", "plus external lines excluded by decision", 1),
+    ("excluded_ledger_minor", "less ledger lines excluded by decision", -1),
     ("allocation_difference_minor", "plus differences explained in matches (fees, rounding)", 1),
     ("unexplained_minor", "plus unexplained", 1),
     ("closing_minor", "Closing balance of the source", 1),

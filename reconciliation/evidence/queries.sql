@@ -36,7 +36,7 @@ ORDER BY e.class, e.kind, e.severity, e.asset
 -- name: proofs
 SELECT p.account, p.asset, p.business_date, p.basis, p.opening_minor, p.movement_minor, p.closing_minor, p.ledger_minor,
     p.timing_external_minor, p.timing_ledger_minor, p.genuine_external_minor, p.genuine_ledger_minor,
-    p.allocation_difference_minor, p.unexplained_minor, p.matched_count, p.timing_count, p.genuine_count, p.excluded_count,
+    p.excluded_external_minor, p.excluded_ledger_minor, p.allocation_difference_minor, p.unexplained_minor, p.matched_count, p.timing_count, p.genuine_count, p.excluded_count,
     p.line_count
 FROM recon.balance_proof_v1 AS p
 WHERE p.source = %(source)s AND p.business_date = %(day)s

@@ -14,7 +14,7 @@ from psycopg.rows import dict_row
 from fixtures.world import simulate
 from reconciliation.classification import Classified
 from reconciliation.classification.shapes import EXCEPTION_SCHEMA, MEMBER_SCHEMA
-from reconciliation.daily.fold import _buckets
+from reconciliation.daily.reckoning import buckets
 from reconciliation.items import EXTERNAL_ITEM_SCHEMA, LEDGER_ITEM_SCHEMA
 from reconciliation.sources import Source
 from tests.reconciliation.daily.office import FIRST_DAY, SOURCES, Office
@@ -227,4 +227,4 @@ def test_a_fold_that_loses_or_doubles_a_line_stops(told: int) -> None:
     external = pa.Table.from_pylist([line], schema=EXTERNAL_ITEM_SCHEMA)
 
     with pytest.raises(ValueError, match="classification lost or doubled a line"):
-        _buckets(external, LEDGER_ITEM_SCHEMA.empty_table(), found)
+        buckets(external, LEDGER_ITEM_SCHEMA.empty_table(), found)
