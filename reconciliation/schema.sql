@@ -893,13 +893,17 @@ SELECT DISTINCT ON (p.source_id, p.account, p.business_date)
 FROM recon.balance_proof AS p
 ORDER BY p.source_id, p.account, p.business_date, p.proof_id DESC;
 
--- Every proposal with what became of it; waiting until somebody judged it.
+-- Every proposal with what became of it: it waits until somebody judges it, or the source is reconciled past its last day.
 CREATE VIEW recon.proposal_v1 AS
-SELECT p.proposal_id, p.source_id AS source, p.exception_id, p.action, coalesce(v.verdict, 'waiting') AS state, p.members, p.reason,
+SELECT p.proposal_id, p.source_id AS source, p.exception_id, p.action,
+    coalesce(v.verdict, CASE WHEN p.expires_on < r.done_to THEN 'expired' ELSE 'waiting' END) AS state, p.members, p.reason,
     p.proposed_by, p.proposed_at, p.expires_on, v.actor AS judged_by, v.note, v.at AS judged_at,
     (SELECT min(d.as_of) FROM recon.decision AS d WHERE d.proposal_id = p.proposal_id) AS acts_from
 FROM recon.proposal AS p
-LEFT JOIN recon.proposal_verdict AS v ON v.proposal_id = p.proposal_id;
+LEFT JOIN recon.proposal_verdict AS v ON v.proposal_id = p.proposal_id
+LEFT JOIN LATERAL (
+    SELECT max(n.business_date) AS done_to FROM recon.run AS n WHERE n.source_id = p.source_id AND n.state = 'succeeded'
+) AS r ON true;
 
 -- Alerts that no channel has taken yet.
 CREATE VIEW recon.alert_waiting_v1 AS
@@ -1051,9 +1055,8 @@ BEGIN
         m.entry_key, 'line_no', m.line_no, 'role', m.role, 'account', m.account, 'asset', m.asset, 'amount_minor', m.amount_minor))
         ORDER BY m.member_no)
     INTO kept FROM recon.named_lines(of_source, named) AS m;
-    SELECT min(p.proposal_id) INTO known FROM recon.proposal AS p
-    WHERE p.source_id = of_source AND p.action = wanted_action AND p.members = kept
-      AND NOT EXISTS (SELECT FROM recon.proposal_verdict AS v WHERE v.proposal_id = p.proposal_id);
+    SELECT min(p.proposal_id) INTO known FROM recon.proposal_v1 AS p
+    WHERE p.source = of_source AND p.action = wanted_action AND p.members = kept AND p.state = 'waiting';
     IF known IS NOT NULL THEN
         RAISE EXCEPTION 'this cannot be proposed: proposal % says the same and waits', known USING ERRCODE = 'TR008';
     END IF;

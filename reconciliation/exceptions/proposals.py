@@ -71,7 +71,7 @@ class Proposal:
     source: str
     exception_id: int | None
     action: str
-    state: str  # waiting, approved, rejected, withdrawn
+    state: str  # waiting, expired, approved, rejected, withdrawn
     members: list[dict[str, Any]]
     reason: str
     proposed_by: str

@@ -22,6 +22,32 @@ EVIDENCE = f"""
         amount_minor, asset, fee_minor, kind, reversal, content_digest)
     VALUES ('bank', 'A1', 'A1', 1, 1, 1, 'assets:bank', '2026-11-16', 5, 'EUR', 0, 'transfer', false, '{DIGEST}')
 """  # noqa: S608 - a digest of ours
+MATCHED = f"""
+    INSERT INTO recon.source_version (source_id, rules_digest, definition) VALUES ('bank', '{DIGEST}', '{{}}');
+    INSERT INTO recon.run (source_id, business_date, from_date, state, rules_digest, calendar_version, code_version,
+        data_snapshot, counts, actor, started_at)
+    VALUES ('bank', '2026-11-16', '2026-11-16', 'succeeded', '{DIGEST}', 'c1', '1', pg_current_snapshot(), '{{}}',
+        'test', now());
+    WITH made AS (
+        INSERT INTO recon.match_group (group_key, source_id, leg, match_pass, as_of, asset, external_minor,
+            ledger_minor, difference_minor, evidence, run_id)
+        VALUES ('{DIGEST}', 'bank', 'ledger', 'exact', '2026-11-16', 'EUR', 5, 5, 0, '{{"rule": "exact"}}', 1)
+        RETURNING group_id
+    )
+    INSERT INTO recon.match_member (group_id, member_no, leg, side, line_id, entry_id, line_no, entry_key,
+        business_date, account, asset, allocated_minor, role)
+    SELECT group_id, 1, 'ledger', 'external', 1, NULL, NULL, NULL, '2026-11-16'::date, 'assets:bank', 'EUR', 5,
+        'principal' FROM made
+    UNION ALL
+    SELECT group_id, 2, 'ledger', 'ledger', NULL, 1, 1, 'E1', '2026-11-16', 'assets:bank', 'EUR', 5,
+        'principal' FROM made;
+    INSERT INTO recon.balance_proof (run_id, source_id, account, asset, business_date, basis, opening_minor,
+        movement_minor, closing_minor, ledger_minor, timing_external_minor, timing_ledger_minor, genuine_external_minor,
+        genuine_ledger_minor, allocation_difference_minor, unexplained_minor, matched_count, timing_count,
+        genuine_count, excluded_count, line_count)
+    VALUES (1, 'bank', 'assets:bank', 'EUR', '2026-11-16', 'stated', 0, 5, 5, 5, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 2);
+    SELECT recon.reject_match(1, 'other customer', 'anna')
+"""  # noqa: S608 - a digest of ours
 
 
 def test_evidence_of_the_first_revision_is_kept_and_stays_evidence(empty_database_url: str) -> None:
@@ -33,10 +59,48 @@ def test_evidence_of_the_first_revision_is_kept_and_stays_evidence(empty_databas
         store.execute(EVIDENCE.encode())
         with store.transaction():
             store.execute((REVISIONS / "r0002_schema.sql").read_bytes())
-        deliveries = store.execute("SELECT file_name, content_sha256 FROM recon.delivery ORDER BY 1").fetchall()
+        deliveries = store.execute(
+            "SELECT file_name, content_sha256 FROM recon.delivery ORDER BY 1"
+        ).fetchall()
         assert deliveries == [("again.xml", DIGEST), ("monday.xml", DIGEST)]
-        lines = store.execute("SELECT line_key, amount_minor, content_digest, detail_no FROM recon.line").fetchall()
+        lines = store.execute(
+            "SELECT line_key, amount_minor, content_digest, detail_no FROM recon.line"
+        ).fetchall()
         assert lines == [("A1", 5, DIGEST, None)]
         for table in ("delivery", "statement", "line"):
+            with pytest.raises(psycopg.Error, match="is evidence"):
+                store.execute(f"DELETE FROM recon.{table}")  # noqa: S608 - names of ours
+
+
+def test_matches_and_decisions_of_the_second_revision_are_kept_and_stay_evidence(
+    empty_database_url: str,
+) -> None:
+    upgrade_ledger(empty_database_url)
+    with psycopg.connect(empty_database_url, autocommit=True) as store:
+        store.execute("CREATE SCHEMA IF NOT EXISTS recon AUTHORIZATION tieout_owner")
+        store.execute("SET ROLE tieout_owner")
+        for revision in ("r0001", "r0002"):
+            store.execute((REVISIONS / f"{revision}_schema.sql").read_bytes())
+        store.execute(EVIDENCE.replace("file_sha256, byte_count", "file_sha256, content_sha256, byte_count")
+                      .replace(f"'{DIGEST}', 1", f"'{DIGEST}', '{DIGEST}', 1").encode())  # fmt: skip
+        store.execute(MATCHED.encode())
+        with store.transaction():
+            store.execute((REVISIONS / "r0003_schema.sql").read_bytes())
+        groups = store.execute(
+            "SELECT m.state, m.side, m.line_key, m.entry_key, m.evidence_bits, m.margin_bits, m.solutions"
+            " FROM recon.match_v1 AS m ORDER BY m.side"
+        ).fetchall()
+        assert groups == [
+            ("revoked", "external", "A1", None, None, None, None),
+            ("revoked", "ledger", None, "E1", None, None, None),
+        ]
+        decisions = "SELECT x.kind, x.content_key, x.actor, x.as_of, x.approved_by FROM recon.decision AS x"
+        assert store.execute(decisions).fetchall() == [("reject_match", DIGEST, "anna", None, None)]
+        proofs = store.execute(
+            "SELECT p.closing_minor, p.excluded_external_minor, p.excluded_ledger_minor"
+            " FROM recon.balance_proof_v1 AS p"
+        )
+        assert proofs.fetchall() == [(5, 0, 0)]
+        for table in ("match_group", "match_member", "decision", "balance_proof"):
             with pytest.raises(psycopg.Error, match="is evidence"):
                 store.execute(f"DELETE FROM recon.{table}")  # noqa: S608 - names of ours

@@ -15,15 +15,15 @@ from tests.reconciliation.intake.builder import BANK, SOURCES, Entry, bank_file,
 GROUP_AND_MEMBERS = """
     WITH made AS (
         INSERT INTO recon.match_group (group_key, source_id, leg, match_pass, as_of, asset, external_minor,
-            ledger_minor, difference_minor, evidence, run_id)
+            ledger_minor, difference_minor, evidence, run_id, state, evidence_millibits, margin_millibits, solutions)
         VALUES (%(group_key)s, 'bank', 'ledger', 'exact', '2026-11-16', 'EUR', %(external)s, %(ledger)s,
-            %(external)s::bigint - %(ledger)s::bigint, %(evidence)s, 1)
+            %(external)s::bigint - %(ledger)s::bigint, %(evidence)s, 1, %(state)s, 12345, 7, 2)
         RETURNING group_id
     )
     INSERT INTO recon.match_member (group_id, member_no, leg, side, line_id, entry_id, line_no, entry_key,
-        business_date, account, asset, allocated_minor, role)
+        business_date, account, asset, allocated_minor, role, live)
     SELECT made.group_id, m.member_no, 'ledger', m.side, m.line_id, m.entry_id, m.line_no, m.entry_key,
-        '2026-11-16', 'assets:bank:main-eur', m.asset, m.allocated_minor, 'principal'
+        '2026-11-16', 'assets:bank:main-eur', m.asset, m.allocated_minor, 'principal', %(live)s
     FROM made, jsonb_to_recordset(%(members)s) AS m (member_no integer, side text, line_id bigint, entry_id bigint,
         line_no integer, entry_key text, asset text, allocated_minor bigint)
     RETURNING group_id
@@ -84,7 +84,12 @@ def ledger(entry_id: int = 1, amount_minor: int = 100) -> dict[str, Any]:
 
 
 def match(
-    book: Connection, *members: dict[str, Any], sums: tuple[int, int] = (100, 100), evidence: Any = None
+    book: Connection,
+    *members: dict[str, Any],
+    sums: tuple[int, int] = (100, 100),
+    evidence: Any = None,
+    state: str = "confirmed",
+    live: bool | None = None,
 ) -> int:
     numbered = [member | {"member_no": number} for number, member in enumerate(members)]
     row = book.execute(
@@ -95,6 +100,8 @@ def match(
             "ledger": sums[1],
             "evidence": Jsonb({"rule": "exact"} if evidence is None else evidence),
             "members": Jsonb(numbered),
+            "state": state,
+            "live": state == "confirmed" if live is None else live,
         },
     ).fetchone()
     assert row is not None, "a group without members was accepted"
@@ -111,6 +118,105 @@ def part_of_a_line(book: Connection) -> None:
 
 def one_side_alone(book: Connection) -> None:
     match(book, external(book), sums=(100, 0))
+
+
+def one_side_with_a_rest(book: Connection) -> None:
+    match(book, external(book), external(book, "A2", 200), sums=(300, 0))
+
+
+def suggestion_that_takes_its_lines(book: Connection) -> None:
+    match(book, external(book), ledger(), state="suggested", live=True)
+
+
+def match_that_takes_nothing(book: Connection) -> None:
+    match(book, external(book), ledger(), live=False)
+
+
+def suggestion_brought_to_life(book: Connection) -> None:
+    match(book, external(book), ledger(), state="suggested")
+    book.execute("UPDATE recon.match_member SET live = true")
+
+
+def key_that_is_no_digest(book: Connection) -> None:
+    book.execute("ALTER TABLE recon.match_group DISABLE TRIGGER match_group_has_members")
+    book.execute(
+        "INSERT INTO recon.match_group (group_key, source_id, leg, match_pass, as_of, asset, external_minor,"
+        " ledger_minor, difference_minor, evidence, run_id)"
+        " VALUES (%s, 'bank', 'ledger', 'exact', '2026-11-16', 'EUR', 0, 0, 0, %s, 1)",
+        ("A" * 64, Jsonb({"rule": "exact"})),
+    )
+
+
+def proposal(book: Connection, action: str = "exclude") -> int:
+    row = book.execute(
+        "INSERT INTO recon.proposal (source_id, action, members, reason, proposed_by)"
+        " VALUES ('bank', %s, %s, 'not ours', 'ada') RETURNING proposal_id",
+        (action, Jsonb([{"side": "external"}])),
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def judged(book: Connection, verdict: str, actor: str) -> int:
+    number = proposal(book)
+    book.execute(
+        "INSERT INTO recon.proposal_verdict (proposal_id, verdict, actor, note) VALUES (%s, %s, %s, 'seen')",
+        (number, verdict, actor),
+    )
+    return number
+
+
+def decided(
+    book: Connection,
+    proposal_id: int | None,
+    *,
+    approved_by: str | None = "bob",
+    kind: str = "exclude",
+    members: int = 1,
+) -> None:
+    book.execute(
+        "WITH made AS (INSERT INTO recon.decision (source_id, kind, content_key, reason, actor, as_of, approved_by,"
+        " proposal_id) VALUES ('bank', %s, 'k', 'not ours', 'ada', '2026-11-16', %s, %s) RETURNING decision_id)"
+        " INSERT INTO recon.decision_member (decision_id, member_no, side, line_key, version, role, allocated_minor)"
+        " SELECT made.decision_id, n, 'external', 'A1', 1, 'principal', 100 FROM made, generate_series(1, %s) AS n",
+        (kind, approved_by, proposal_id, members),
+    )
+
+
+def own_approval(book: Connection) -> None:
+    judged(book, "approved", " ADA")
+
+
+def withdrawal_by_another(book: Connection) -> None:
+    judged(book, "withdrawn", "bob")
+
+
+def decision_by_one_person(book: Connection) -> None:
+    decided(book, proposal(book), approved_by=None)
+
+
+def decision_by_one_person_under_two_names(book: Connection) -> None:
+    decided(book, proposal(book), approved_by="Ada ")
+
+
+def decision_that_nobody_approved(book: Connection) -> None:
+    decided(book, proposal(book))
+
+
+def decision_that_was_rejected(book: Connection) -> None:
+    decided(book, judged(book, "rejected", "bob"))
+
+
+def decision_approved_by_somebody_else(book: Connection) -> None:
+    decided(book, judged(book, "approved", "carl"))
+
+
+def decision_other_than_proposed(book: Connection) -> None:
+    decided(book, judged(book, "approved", "bob"), kind="not_duplicate")
+
+
+def decision_about_nothing(book: Connection) -> None:
+    decided(book, judged(book, "approved", "bob"), members=0)
 
 
 def closed_line(book: Connection) -> None:
@@ -180,6 +286,8 @@ def line_after_its_delivery(book: Connection) -> None:
     another_line(book, "late", of_delivery=False)
 
 
+ONE_LOCK = "ALTER TABLE recon.decision DISABLE TRIGGER decision_rests_on_a_proposal"
+TWO_LOCKS = f"{ONE_LOCK}; ALTER TABLE recon.decision DROP CONSTRAINT decided_by_two"
 LAWS: list[tuple[Callable[[Connection], None], str, str]] = [
     (sum_mismatch, "TR002", "ALTER TABLE recon.match_member DISABLE TRIGGER match_member_adds_up"),
     (one_side_alone, "TR002", "ALTER TABLE recon.match_member DISABLE TRIGGER match_member_adds_up"),
@@ -190,6 +298,36 @@ LAWS: list[tuple[Callable[[Connection], None], str, str]] = [
         "TR002",
         "ALTER TABLE recon.match_member DISABLE TRIGGER match_member_adds_up",
     ),
+    (one_side_with_a_rest, "TR002", "ALTER TABLE recon.match_member DISABLE TRIGGER match_member_adds_up"),
+    (
+        suggestion_that_takes_its_lines,
+        "TR002",
+        "ALTER TABLE recon.match_member DISABLE TRIGGER match_member_adds_up",
+    ),
+    (
+        match_that_takes_nothing,
+        "TR002",
+        "ALTER TABLE recon.match_member DISABLE TRIGGER match_member_adds_up",
+    ),
+    (
+        suggestion_brought_to_life,
+        "TR001",
+        "ALTER TABLE recon.match_member DISABLE TRIGGER match_member_only_ends",
+    ),
+    (key_that_is_no_digest, "23514", "ALTER TABLE recon.match_group DROP CONSTRAINT group_key_shape"),
+    (own_approval, "TR007", "ALTER TABLE recon.proposal_verdict DISABLE TRIGGER verdict_by_the_right_person"),
+    (
+        withdrawal_by_another,
+        "TR007",
+        "ALTER TABLE recon.proposal_verdict DISABLE TRIGGER verdict_by_the_right_person",
+    ),
+    (decision_by_one_person, "23514", TWO_LOCKS),
+    (decision_by_one_person_under_two_names, "23514", TWO_LOCKS),
+    (decision_that_nobody_approved, "TR007", ONE_LOCK),
+    (decision_that_was_rejected, "TR007", ONE_LOCK),
+    (decision_approved_by_somebody_else, "TR007", ONE_LOCK),
+    (decision_other_than_proposed, "TR007", ONE_LOCK),
+    (decision_about_nothing, "TR002", ONE_LOCK),
     (external_line_twice, "23505", "DROP INDEX recon.external_line_matched_once"),
     (ledger_line_twice, "23505", "DROP INDEX recon.ledger_line_matched_once"),
     (
@@ -223,6 +361,34 @@ def test_a_revoked_group_frees_its_lines(book: Connection) -> None:
     match(book, external(book), ledger(2))
     states = book.execute("SELECT DISTINCT group_id, state FROM recon.match_v1 ORDER BY 1").fetchall()
     assert [state for _, state in states] == ["revoked", "confirmed"]
+
+
+def test_a_suggestion_takes_nothing_and_is_told_with_its_bits(book: Connection) -> None:
+    match(book, external(book), ledger(), state="suggested")
+    match(book, external(book), ledger(amount_minor=90), sums=(100, 90), state="suggested")
+    match(book, external(book), ledger(2))
+    states = book.execute(
+        "SELECT m.state, m.evidence_bits::text, m.margin_bits::text, m.solutions FROM recon.match_v1 AS m"
+        " WHERE m.side = 'external' ORDER BY m.group_id"
+    ).fetchall()
+    assert states == [(state, "12.345", "0.007", 2) for state in ("suggested", "suggested", "confirmed")]
+    assert book.execute("SELECT l.status FROM recon.line_v1 AS l WHERE l.line_key = 'A1'").fetchone() == (
+        "matched",
+    )
+
+
+def test_lines_of_one_side_that_cancel_out_are_a_match(book: Connection) -> None:
+    deliver(book, bank_file(bank_statement(Entry(100, "A1"), Entry(200, "A2"), Entry(-100, "A4", "back"))))
+    match(book, external(book), external(book, "A4", -100), sums=(0, 0))
+    match(book, ledger(1), ledger(2, -100), sums=(0, 0))
+    assert book.execute("SELECT count(*) FROM recon.match_member AS m WHERE m.live").fetchone() == (4,)
+
+
+def test_what_two_people_agreed_on_is_a_decision(book: Connection) -> None:
+    decided(book, judged(book, "approved", "bob"))
+    assert book.execute("SELECT l.status FROM recon.line_v1 AS l WHERE l.line_key = 'A1'").fetchone() == (
+        "excluded",
+    )
 
 
 def test_every_change_of_an_exception_leaves_an_event(book: Connection) -> None:
