@@ -1,7 +1,8 @@
 """Finder of the pass ``near_reference``: one number behind two prefixes, or behind none.
 
 Payers and banks drop or replace what stands before a number, and pad it to another width. Compared are the digits at
-the end of a normalised reference without leading zeros, four at least, of the configured pairs of columns:
+the end of a normalised reference, of the configured pairs of columns: without leading zeros if four are left, else
+with them if they are six:
 
     INV-0012345     12 345, RE-0012345, INV12345, NO. 0012345     LOST_PREFIX        INV-0012345A     nothing
 
@@ -17,6 +18,7 @@ from reconciliation.matching.books import Books, Side
 from reconciliation.matching.columns import Column, IntArray, kernel
 from reconciliation.matching.edges import (
     LOST_PREFIX,
+    REFERENCE_LENGTH_MIN,
     Bound,
     Edges,
     Keyed,
@@ -53,14 +55,16 @@ def find_same_number(
 
 
 def numbers_of(side: Side, column: str, rows: IntArray) -> Column:
-    """The number at the end of each row's reference, null where it has none of four digits."""
+    """The number at the end of each row's reference, null where it has none of four digits, or six with its zeros."""
     values = side.normalised(column).take(pa.array(rows))
     if values.null_count == len(values):
         return pa.nulls(len(values), pa.string())
     ends = kernel.struct_field(kernel.extract_regex(values, pattern=r"^N.*?(?P<number>[0-9]+)$"), "number")
     number = kernel.utf8_ltrim(ends, characters="0")
     long_enough = kernel.greater_equal(kernel.utf8_length(number), NORMALISED_LENGTH_MIN)
-    return kernel.if_else(long_enough, number, pa.scalar(None, pa.string()))
+    padded = kernel.greater_equal(kernel.utf8_length(ends), REFERENCE_LENGTH_MIN)
+    as_padded = kernel.if_else(padded, ends, pa.scalar(None, pa.string()))
+    return kernel.if_else(long_enough, number, as_padded)
 
 
 def _of_pair(
