@@ -34,9 +34,8 @@ REFERENCE_LENGTH_MIN: Final = (
     6  # of a normalised reference; shorter ones are near too many others by accident
 )
 
-EDGES_MAX: Final = (
-    20_000_000  # pairs of one search, all its blocks together: about half a gigabyte of row numbers
-)
+# pairs of one search, all its blocks together: sorting and weighing them takes some 100 bytes each
+EDGES_MAX: Final = 5_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
