@@ -4,13 +4,20 @@ import json
 from datetime import date
 from typing import Any
 
-from reconciliation.classification import EXCEPTION_SCHEMA, LimitNote, limit_exceptions, severity_of
+from reconciliation.classification import (
+    EXCEPTION_SCHEMA,
+    AmbiguousCase,
+    LimitNote,
+    limit_exceptions,
+    severity_of,
+)
 from tests.reconciliation.classification.situations import (
     EUR,
     TARGET,
     TUESDAY,
     Item,
     decide,
+    entry,
     line,
     only,
     source,
@@ -86,10 +93,13 @@ def test_it_is_the_same_exception_from_day_to_day_and_whatever_the_counts() -> N
     assert len({row["exception_key"] for row in told(note(), *others)}) == 5
 
 
-def test_it_is_not_the_exception_of_a_line_that_is_called_like_it() -> None:
+def test_it_is_not_the_exception_of_an_ambiguous_line_that_is_called_like_it() -> None:
     key = "\x1f".join(STANDARD[name] for name in ("match_pass", "what", "account", "asset", "reference"))
+    case = AmbiguousCase(line_ids=(1,), ledger_lines=((1, 1),))
+    of_line = only(decide([line(1, 5) | {"line_key": key}], [entry(1, 5)], ambiguous=[case]))
     (row,) = told(note())
-    assert only(decide([line(1, 5) | {"line_key": key}]))["exception_key"] != row["exception_key"]
+    assert (of_line["kind"], of_line["side"]) == (row["kind"], row["side"])
+    assert of_line["exception_key"] != row["exception_key"]
 
 
 def test_notes_about_the_same_place_are_one_exception_with_the_largest_counts_in_any_order() -> None:

@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciliation.classification import BusinessCalendar
+from reconciliation.classification import BusinessCalendar, missing_days, source_gaps
 from reconciliation.errors import SourcesError
 from reconciliation.sources import Source, parse_sources
 from tests.reconciliation.classification.situations import (
     EUR,
     JPY,
+    TARGET,
     TUESDAY,
     Item,
     all_of,
@@ -228,3 +229,15 @@ sources:
 def test_rails_that_do_not_compete_are_read() -> None:
     found: Source = parse_sources(FILE.replace("RAILS", "[{name: a, kinds: [fee]}, {name: b}]"))["bank"]
     assert [(rail.name, rail.kinds) for rail in found.rails] == [("a", ("fee",)), ("b", ())]
+
+
+@pytest.mark.parametrize("per", ["account", "source"])
+def test_the_gap_that_an_item_names_is_the_exception_of_that_file(per: str) -> None:
+    of = source(files={"days": "business_days", "per": per}, start_date="2025-03-05")
+    as_of = date(2025, 3, 5)
+    waiting = missing_days(accepted=[], as_of=as_of, source=of, calendar=TARGET)
+    gaps = source_gaps(accepted=[], refused=[], as_of=as_of, source=of, calendar=TARGET).exceptions
+    booked = [entry(1, 5, "PAY-1", account=JPY, asset="JPY")]
+    (gap,) = only(decide([], booked, as_of=as_of, of=of, waiting_for_file=waiting))["factors"]["waits_for"]
+    (named,) = [row for row in gaps.to_pylist() if row["exception_key"] == gap["exception_key"]]
+    assert subset(named, "kind", "item_date", "account") == ("missing_file", as_of, JPY if per == "account" else None)
