@@ -103,24 +103,8 @@ def classify(
     pairs = mismatches(items, free_external, free_ledger)
     free_external &= ~pairs.external
     free_ledger &= ~pairs.ledger
-    is_single_external = _decided(items.external["line_key"], "external", not_duplicate)
-    is_single_ledger = _decided(_ledger_keys(items.ledger), "ledger", not_duplicate)
-    repeated_external = duplicates(
-        items.external,
-        taken_external.cast(EXTERNAL_ITEM_SCHEMA),
-        allowed=free_external & ~pairs.has_equal_external & ~is_single_external,
-        references=_unique(pair.external for pair in source.match.references),
-        natural_key="line_key",
-        same=("kind",),
-    )
-    repeated_ledger = duplicates(
-        items.ledger,
-        taken_ledger.cast(LEDGER_ITEM_SCHEMA),
-        allowed=free_ledger & ~pairs.has_equal_ledger & ~is_single_ledger,
-        references=_unique(pair.ledger for pair in source.match.references),
-        natural_key="entry_key",
-        same=("counterparty",),
-    )
+    allowed = (free_external & ~pairs.has_equal_external, free_ledger & ~pairs.has_equal_ledger)
+    repeated_external, repeated_ledger = _repeated(items, (taken_external, taken_ledger), allowed, not_duplicate)
     clock = Clock(
         source=source,
         calendar=calendar,
@@ -135,6 +119,33 @@ def classify(
     draft = joined([review, *withdrawals, *pairs.drafts, *alone])
     scales = Scales(source=source, calendar=calendar, as_of=as_of, exponents=exponents, balances=balances)
     return finished(draft, scales, causes=causes_of(draft, items.external, items.ledger))
+
+
+def _repeated(
+    items: Items,
+    taken: tuple[pa.Table, pa.Table],
+    allowed: tuple[Flags, Flags],
+    not_duplicate: Collection[tuple[str, str]],
+) -> tuple[Flags, Flags]:
+    """Which allowed open lines of each side, external first, say again what a taken one has said."""
+    references = items.source.match.references
+    external = duplicates(
+        items.external,
+        taken[0].cast(EXTERNAL_ITEM_SCHEMA),
+        allowed=allowed[0] & ~_decided(items.external["line_key"], "external", not_duplicate),
+        references=_unique(pair.external for pair in references),
+        natural_key="line_key",
+        same=("kind",),
+    )
+    ledger = duplicates(
+        items.ledger,
+        taken[1].cast(LEDGER_ITEM_SCHEMA),
+        allowed=allowed[1] & ~_decided(_ledger_keys(items.ledger), "ledger", not_duplicate),
+        references=_unique(pair.ledger for pair in references),
+        natural_key="entry_key",
+        same=("counterparty",),
+    )
+    return external, ledger
 
 
 def _external_draft(items: Items, free: Flags, repeated: Flags, clock: Clock) -> Draft:
