@@ -12,8 +12,9 @@ import pyarrow as pa
 
 from reconciliation.matching.assembly import assemble
 from reconciliation.matching.books import Books, Side
-from reconciliation.matching.columns import BoolArray, IntArray, kernel
+from reconciliation.matching.columns import BoolArray, kernel
 from reconciliation.matching.context import MatchContext
+from reconciliation.matching.edges import business_day_numbers
 from reconciliation.matching.proposals import Outcome, Proposal, Undecided
 from reconciliation.matching.result import Limit, MatchResult
 from reconciliation.matching.steps import DECISION, Step, by_reference, steps_of
@@ -44,7 +45,7 @@ def match_day(
     passes = (DECISION, *rules.passes) if context.forced else rules.passes
     steps = [step for name in passes for step in steps_of(name, books, rules, context)]
     found = _run(books, passes, steps)
-    return replace(found.result, lag_counts=_lag_counts(books, found.proposals, context.business_days))
+    return replace(found.result, lag_counts=_lag_counts(books, found.proposals, context))
 
 
 def match_legs(
@@ -75,7 +76,7 @@ def match_legs(
 
 
 def _lag_counts(
-    books: Books, proposals: Sequence[Proposal], business_days: IntArray
+    books: Books, proposals: Sequence[Proposal], context: MatchContext
 ) -> tuple[tuple[int, int], ...]:
     """How many business days lie between the two dates of pairs that an agreeing reference confirmed."""
     lags = [np.empty(0, dtype=np.int64)]
@@ -83,9 +84,7 @@ def _lag_counts(
         if proposal.match_pass in ("exact", "normalised"):
             days = books.external.business_date[proposal.external.rows]
             others = books.ledger.business_date[proposal.ledger.rows]
-            if len(business_days):
-                days, others = (np.searchsorted(business_days, ends, side="right") for ends in (days, others))
-            lags.append(days - others)
+            lags.append(business_day_numbers(context, days) - business_day_numbers(context, others))
     values, counts = np.unique(np.concatenate(lags), return_counts=True)
     return tuple(zip(values.tolist(), counts.tolist(), strict=True))
 

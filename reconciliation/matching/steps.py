@@ -11,6 +11,7 @@ from typing import Final, get_args
 from reconciliation.matching.books import Books
 from reconciliation.matching.columns import IntArray
 from reconciliation.matching.context import MatchContext
+from reconciliation.matching.conversion import match_converted
 from reconciliation.matching.decided import match_decided
 from reconciliation.matching.declared_group import declared_pairs, match_declared_groups
 from reconciliation.matching.group_search import GroupStep, find_groups
@@ -18,6 +19,7 @@ from reconciliation.matching.many_to_many import find_many_to_many
 from reconciliation.matching.net_of_fee import NET_STEPS, pair_net_of_fee
 from reconciliation.matching.one_to_one import pair_by_reference
 from reconciliation.matching.proposals import Outcome
+from reconciliation.matching.reversals import match_reversal_families
 from reconciliation.matching.weighed import WEIGHED_PASSES, weigh
 from reconciliation.sources import MatchRules
 
@@ -36,7 +38,7 @@ def steps_of(name: str, books: Books, rules: MatchRules, context: MatchContext) 
     elif name in _GROUP_STEPS or name == "many_to_many":
         yield from _searched(name, books, rules, context)
     else:
-        yield from _STRICT[name](books, rules, context) if name in _STRICT else ()
+        yield from _STRICT[name](books, rules, context)
 
 
 def by_reference(books: Books, name: str, rejected: frozenset[str], *, hold_doubtful: bool = False) -> Step:
@@ -75,6 +77,16 @@ def _declared(books: Books, rules: MatchRules, context: MatchContext) -> Iterato
         yield partial(match_declared_groups, books, pair=pair, rules=rules, rejected=context.rejected)
 
 
+def _converted(books: Books, rules: MatchRules, context: MatchContext) -> Iterator[Step]:
+    for pair in rules.references:
+        if "batch_ref" not in (pair.external, pair.ledger):
+            yield partial(match_converted, books, pair=pair, rules=rules, context=context)
+
+
+def _reversed(books: Books, rules: MatchRules, context: MatchContext) -> Iterator[Step]:
+    yield partial(match_reversal_families, books, rules=rules, context=context)
+
+
 def _weighed(name: str, books: Books, rules: MatchRules, context: MatchContext) -> Iterator[Step]:
     named = [each for each in rules.passes if each in WEIGHED_PASSES]
     if name == named[0]:
@@ -96,5 +108,7 @@ _STRICT: Final[dict[str, Callable[[Books, MatchRules, MatchContext], Iterator[St
     "exact": partial(_referenced, "exact"),
     "normalised": partial(_referenced, "normalised"),
     "net_of_fee": _net_of_fee,
+    "converted": _converted,
     "declared_group": _declared,
+    "reversal_family": _reversed,
 }

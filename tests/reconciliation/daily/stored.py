@@ -48,8 +48,8 @@ HISTORY = {
         SELECT p.source_id, p.account, p.business_date,
             row_number() OVER (PARTITION BY p.source_id, p.account, p.business_date ORDER BY p.proof_id) AS number,
             p.basis, p.opening_minor, p.movement_minor, p.closing_minor, p.ledger_minor, p.timing_external_minor,
-            p.timing_ledger_minor, p.genuine_external_minor, p.genuine_ledger_minor, p.excluded_external_minor, p.excluded_ledger_minor,
-            p.allocation_difference_minor,
+            p.timing_ledger_minor, p.genuine_external_minor, p.genuine_ledger_minor,
+            p.excluded_external_minor, p.excluded_ledger_minor, p.allocation_difference_minor,
             p.unexplained_minor, p.matched_count, p.timing_count, p.genuine_count, p.excluded_count, p.line_count
         FROM recon.balance_proof AS p""",
     "alerts": "SELECT a.cause_key, a.severity, a.title, a.body, a.item_count, a.sums FROM recon.alert AS a",
