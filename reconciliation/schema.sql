@@ -326,7 +326,8 @@ CREATE INDEX run_by_source ON recon.run (source_id, business_date, run_id);
 -- Lines of both sides explained together. external_minor - ledger_minor is the difference the evidence explains.
 CREATE TABLE recon.match_group (
     group_id         bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT match_group_key PRIMARY KEY,
-    group_key        text NOT NULL CONSTRAINT group_key_shape CHECK (octet_length(group_key) = 64 AND ltrim(group_key, '0123456789abcdef') = ''),
+    -- hexadecimal there and back: a pattern costs twenty times as much
+    group_key        text NOT NULL CONSTRAINT group_key_shape CHECK (octet_length(group_key) = 64 AND encode(decode(group_key, 'hex'), 'hex') = group_key),
     source_id        text NOT NULL,
     leg              text NOT NULL CONSTRAINT match_leg CHECK (leg IN ('ledger', 'payout', 'settlement')),
     match_pass       text NOT NULL CONSTRAINT match_pass CHECK (match_pass IN ('exact', 'normalised', 'net_of_fee', 'converted',
@@ -1077,6 +1078,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     judged record;
     told text;
+    of_all text; -- content key of all lines together, where they are one decision
     done_to date;
 BEGIN
     SELECT p.proposal_id, p.source_id, p.exception_id, p.action, p.members, p.reason, p.proposed_by, p.expires_on INTO judged
@@ -1104,9 +1106,13 @@ BEGIN
             RAISE EXCEPTION 'proposal % cannot be approved: %', judged_id, told
                 USING ERRCODE = 'TR008', HINT = 'Reject it, and propose anew what holds now.';
         END IF;
+        IF judged.action = 'force_match' THEN
+            SELECT recon.content_key(judged.action, array_agg(m.identity)) INTO of_all
+            FROM recon.named_lines(judged.source_id, judged.members) AS m;
+        END IF;
         WITH line AS (
-            SELECT m.member_no, m.side, m.line_key, m.version, m.entry_key, m.line_no, m.role, m.amount_minor, recon.content_key(judged.action, CASE judged.action
-                WHEN 'force_match' THEN array_agg(m.identity) OVER () ELSE ARRAY[m.identity] END) AS content_key
+            SELECT m.member_no, m.side, m.line_key, m.version, m.entry_key, m.line_no, m.role, m.amount_minor,
+                coalesce(of_all, recon.content_key(judged.action, ARRAY[m.identity])) AS content_key
             FROM recon.named_lines(judged.source_id, judged.members) AS m
         ), made AS (
             INSERT INTO recon.decision (source_id, kind, content_key, reason, actor, as_of, approved_by, proposal_id)

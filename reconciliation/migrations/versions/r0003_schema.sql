@@ -3,7 +3,7 @@
 
 ALTER TABLE recon.match_group
     DROP CONSTRAINT group_key_shape, DROP CONSTRAINT match_pass,
-    ADD CONSTRAINT group_key_shape CHECK (octet_length(group_key) = 64 AND ltrim(group_key, '0123456789abcdef') = ''),
+    ADD CONSTRAINT group_key_shape CHECK (octet_length(group_key) = 64 AND encode(decode(group_key, 'hex'), 'hex') = group_key),
     ADD CONSTRAINT match_pass CHECK (match_pass IN ('exact', 'normalised', 'net_of_fee', 'converted',
         'declared_group', 'reversal_family', 'in_text', 'near_reference', 'amount_and_lag', 'key_sum', 'chained_run', 'window_less_few',
         'bounded_subset', 'many_to_many', 'decision')),
@@ -422,6 +422,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     judged record;
     told text;
+    of_all text; -- content key of all lines together, where they are one decision
     done_to date;
 BEGIN
     SELECT p.proposal_id, p.source_id, p.exception_id, p.action, p.members, p.reason, p.proposed_by, p.expires_on INTO judged
@@ -449,9 +450,13 @@ BEGIN
             RAISE EXCEPTION 'proposal % cannot be approved: %', judged_id, told
                 USING ERRCODE = 'TR008', HINT = 'Reject it, and propose anew what holds now.';
         END IF;
+        IF judged.action = 'force_match' THEN
+            SELECT recon.content_key(judged.action, array_agg(m.identity)) INTO of_all
+            FROM recon.named_lines(judged.source_id, judged.members) AS m;
+        END IF;
         WITH line AS (
-            SELECT m.member_no, m.side, m.line_key, m.version, m.entry_key, m.line_no, m.role, m.amount_minor, recon.content_key(judged.action, CASE judged.action
-                WHEN 'force_match' THEN array_agg(m.identity) OVER () ELSE ARRAY[m.identity] END) AS content_key
+            SELECT m.member_no, m.side, m.line_key, m.version, m.entry_key, m.line_no, m.role, m.amount_minor,
+                coalesce(of_all, recon.content_key(judged.action, ARRAY[m.identity])) AS content_key
             FROM recon.named_lines(judged.source_id, judged.members) AS m
         ), made AS (
             INSERT INTO recon.decision (source_id, kind, content_key, reason, actor, as_of, approved_by, proposal_id)

@@ -54,9 +54,8 @@ def test_a_forced_match_is_made_by_the_next_run_and_clears_its_exceptions(desk: 
 
 def test_of_what_people_say_about_the_same_lines_the_last_word_holds(desk: Desk) -> None:
     line, _ = unrecognised(desk)
-    words = ("force_match", f"fee={ENTRY}")
     for times in (1, 2):  # forced, undone, forced, undone
-        approved(desk, proposed(desk, line, *words))
+        approved(desk, proposed(desk, line, "force_match", f"fee={ENTRY}"))
         assert len(read(desk).forced) == 1
         desk.run(MONDAY)
         ((key, (group_id, _)),) = desk.live_groups().items()

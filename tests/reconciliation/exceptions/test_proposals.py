@@ -102,7 +102,7 @@ def test_analysts_write_through_the_doors_alone(desk: Desk, statement: str) -> N
     line, _ = unrecognised(desk)
     proposed(desk, line, "exclude")
     with pytest.raises(psycopg.errors.InsufficientPrivilege), desk.session("tieout_analyst") as connection:
-        connection.execute(statement)  # type: ignore[call-overload]  # one of the literals above
+        connection.execute(statement)
 
 
 def test_who_made_a_proposal_takes_it_back_and_others_reject_it(desk: Desk) -> None:
@@ -286,7 +286,7 @@ def test_people_wait_while_a_run_has_the_source(desk: Desk) -> None:
             with desk.session("tieout_analyst") as person:
                 person.execute("SET LOCAL lock_timeout = '50ms'")
                 with pytest.raises(psycopg.errors.LockNotAvailable), person.transaction():
-                    person.execute(statement)  # type: ignore[call-overload]  # one of the literals above
+                    person.execute(statement)
 
 
 def test_a_source_that_was_never_reconciled_has_no_day_to_act_from(desk: Desk) -> None:
