@@ -33,6 +33,7 @@ from reconciliation.classification.pairs import (
     sums,
 )
 from reconciliation.classification.references import Flags, Rows, shared_rows, true_where
+from reconciliation.classification.variances import fee_reasons, rate_reasons
 from reconciliation.sources import Source
 
 WHY: Final = {
@@ -40,8 +41,6 @@ WHY: Final = {
     "conflicting_version": "a corrected file changed the line and our book does not hold the changed amount",
     "sign_mismatch": "same reference and amount, opposite direction",
     "currency_mismatch": "same reference, booked in another asset",
-    "fee_variance": "gross agrees, the fee kept back is not the fee booked or scheduled",
-    "fx_variance": "original amount agrees, the converted amount does not",
     "amount_mismatch": "same reference, another amount",
 }
 
@@ -204,7 +203,7 @@ def _draft(
     columns = external_columns(rows, items) | {
         "class": "genuine",
         "kind": list(kinds),
-        "why": [WHY[kind] for kind in kinds],
+        "why": _reasons(kinds, rows, booked, total, items),
         "entry_key": booked["entry_key"],
         "entry_id": booked["entry_id"],
         "line_no": booked["line_no"],
@@ -219,3 +218,16 @@ def _draft(
             items, external=(own, pairs.external[: len(own)]), ledger=(pairs.member_pair, pairs.member)
         ),
     )
+
+
+def _reasons(
+    kinds: npt.NDArray[np.object_], rows: pa.Table, booked: pa.Table, total: Any, items: Items
+) -> list[str]:
+    """What is wrong with each pair; of a fee or a conversion with what was expected and what was found."""
+    reasons = [WHY.get(kind, "") for kind in kinds]
+    fee, rate = (np.flatnonzero(kinds == kind) for kind in ("fee_variance", "fx_variance"))
+    told = fee_reasons(rows.take(fee), booked.take(fee), total[fee], items.source.match.fees)
+    told += rate_reasons(rows.take(rate), booked.take(rate), total[rate])
+    for place, reason in zip([*fee, *rate], told, strict=True):
+        reasons[place] = reason
+    return reasons

@@ -1,7 +1,8 @@
 """Open lines of the two sides that name the same thing but do not agree, and in what they differ.
 
 A candidate is an external line and the lines of one journal entry on one account that share a reference with it: the
-principal line and its fee lines. It becomes a pair only if it is the only candidate at both ends; otherwise everybody
+principal line and its fee lines; a fee that another entry books under the reference goes with the only such entry that
+books anything else. It becomes a pair only if it is the only candidate at both ends; otherwise everybody
 is treated alone. Example: source +97.00 after a fee of 3.00, ledger +100.00 and -2.90: gross agrees, the fee does not,
 so the pair is a ``fee_variance`` of -0.10 with both ledger lines as members.
 
@@ -12,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 from typing import Any, Final
 
 import numpy as np
@@ -23,13 +23,10 @@ import pyarrow.compute as pc
 
 from reconciliation.classification.calendars import Days
 from reconciliation.classification.references import Flags, Rows, true_where
+from reconciliation.classification.variances import Minor, scheduled
 from reconciliation.sources import FeeSchedule
 
 REVERSAL_KINDS: Final = ("chargeback", "chargeback_reversal", "refund", "reversal")
-_PARTS_PER_MILLION: Final = 1_000_000
-_EPOCH: Final = date(1970, 1, 1)
-
-Minor = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +96,7 @@ def candidates(
     """
     if not len(edges[0]):
         return _no_candidates(external, ledger)
-    frame = _with_principals(edges, ledger, ledger_table)
+    frame = _with_fees_apart(_with_principals(edges, ledger, ledger_table), external)
     line, row, principal = (
         frame[name].to_numpy(dtype=np.int64) for name in ("external", "ledger", "principal")
     )
@@ -172,14 +169,16 @@ def pair_kinds(
     gross = amount + integers(facts["fee_minor"])
     has_fee = (integers(facts["fee_minor"]) != 0) | (np.bincount(pairs.member_pair, minlength=len(line)) > 1)
     fee_is_it = (gross == booked) & has_fee
-    fee_is_it |= _booked_at_scheduled_net(facts, gross, total, fees) & (integers(facts["fee_minor"]) != 0)
+    principals = ledger_table.take(row)
+    at_net = _booked_at_scheduled_net(facts, principals, gross, total, fees)
+    fee_is_it |= at_net & (integers(facts["fee_minor"]) != 0)
     conditions = [
         ~differs,
         integers(facts["version"]) > 1,
         ~other_asset & opposite & ~same_sign,
         other_asset,
         same_sign & fee_is_it,
-        same_sign & _same_original(facts, ledger_table.take(row)),
+        same_sign & _same_original(facts, principals),
         same_sign,
     ]
     kinds = ["", "conflicting_version", "sign_mismatch", "currency_mismatch", "fee_variance", "fx_variance"]
@@ -214,6 +213,21 @@ def _with_principals(edges: tuple[Rows, Rows], ledger: Columns, ledger_table: pa
     return frame.assign(candidate=grouped.ngroup(), principal=grouped["ledger"].transform("first"))
 
 
+def _with_fees_apart(frame: pd.DataFrame, external: Columns) -> pd.DataFrame:
+    """Fees that an entry of their own books join the only other entry under the reference; a fee line finds its own."""
+    place = ["external", "account"]
+    is_apart = frame.groupby("candidate")["is_fee"].transform("all")
+    is_apart &= external.kind[frame["external"].to_numpy()] != "fee"
+    others = frame[~is_apart].drop_duplicates("candidate").drop_duplicates(place, keep=False)
+    joined = frame[place].merge(others[[*place, "candidate", "principal"]], how="left", on=place)
+    moves = is_apart.to_numpy(dtype=bool) & joined["candidate"].notna().to_numpy(dtype=bool)
+    columns = {
+        name: np.where(moves, joined[name].fillna(-1), frame[name]).astype(np.int64)
+        for name in ("candidate", "principal")
+    }
+    return frame.assign(**columns)
+
+
 def _pairs(line: Rows, row: Rows, principal: Rows) -> Pairs:
     first = row == principal
     externals, principals = line[first], principal[first]
@@ -227,24 +241,11 @@ def _pairs(line: Rows, row: Rows, principal: Rows) -> Pairs:
 
 
 def _booked_at_scheduled_net(
-    facts: pa.Table, gross: Minor, total: Minor, fees: Sequence[FeeSchedule]
+    facts: pa.Table, booked: pa.Table, gross: Minor, total: Minor, fees: Sequence[FeeSchedule]
 ) -> Flags:
-    """Whether our book holds the net that the fee schedule in force gives for the source's gross."""
-    assets, kinds = facts["asset"].to_numpy(), facts["kind"].to_numpy()
-    days: Days = facts["business_date"].cast(pa.int32()).to_numpy().astype(np.int64)
-    size = np.abs(gross)
-    found: Flags = np.zeros(len(gross), dtype=bool)
-    for schedule in sorted(
-        fees, key=lambda fee: fee.from_date
-    ):  # a later version replaces what the earlier one said
-        applies = (assets == schedule.asset) & (kinds == schedule.kind)
-        applies &= days >= (schedule.from_date - _EPOCH).days
-        # In two steps, so that no product leaves 64 bits; rounds half up.
-        whole, rest = size // _PARTS_PER_MILLION, size % _PARTS_PER_MILLION
-        rest_fee = (rest * schedule.rate_ppm + _PARTS_PER_MILLION // 2) // _PARTS_PER_MILLION
-        fee = whole * schedule.rate_ppm + rest_fee + schedule.fixed_minor
-        found[applies] = (np.abs(gross - fee - total) <= schedule.tolerance_minor)[applies]
-    return found
+    """Whether our book holds the net that the schedule in force on the day of the sale gives for the source's gross."""
+    days: Days = booked["business_date"].cast(pa.int32()).to_numpy().astype(np.int64)
+    return scheduled(facts, days, gross, fees).within_tolerance(fees, gross - total)
 
 
 def _same_original(facts: pa.Table, booked: pa.Table) -> Flags:

@@ -80,8 +80,11 @@ class SlowReading:
         for line in lines:
             touched = [entry for entry in self.entries if share(line, entry, reading)]
             touched.sort(key=lambda entry: (entry["entry_id"], entry["account"]))
-            for _, group in groupby(touched, key=lambda entry: (entry["entry_id"], entry["account"])):
-                parts = list(group)
+            groups = [
+                list(group)
+                for _, group in groupby(touched, key=lambda entry: (entry["entry_id"], entry["account"]))
+            ]
+            for parts in self._with_fees_apart(line, groups):
                 principal = min(
                     parts,
                     key=lambda part: (part["kind"] == "fee", -abs(part["amount_minor"]), part["line_no"]),
@@ -93,6 +96,22 @@ class SlowReading:
                 back = line["kind"] in TAKEN_BACK or principal["kind"] in TAKEN_BACK or same_sign
                 if place and (alike or not back):
                     found.append((line, principal, parts))
+        return found
+
+    @staticmethod
+    def _with_fees_apart(line: Item, groups: list[list[Item]]) -> list[list[Item]]:
+        """Entries of fees alone go with the only other entry of their account; not where the line is a fee itself."""
+        alone = [group for group in groups if all(part["kind"] == "fee" for part in group)]
+        if line["kind"] == "fee":
+            return groups
+        found = [group for group in groups if group not in alone]
+        for fees in alone:
+            mains = [group for group in groups if group not in alone and group[0]["account"] == fees[0]["account"]]
+            if len(mains) == 1:
+                place = next(at for at, group in enumerate(found) if group[0] is mains[0][0])
+                found[place] = [*found[place], *fees]
+            else:
+                found.append(fees)
         return found
 
     @staticmethod

@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from reconciliation.classification import AmbiguousCase
+from reconciliation.classification import AmbiguousCase, Classified
 from tests.reconciliation.classification.situations import (
     EUR_2,
     JPY,
@@ -29,6 +29,11 @@ FACTS = (
     "difference_minor",
     "members",
 )
+
+
+def why(classified: Classified) -> str:
+    """The reason of the one exception there is."""
+    return str(only(classified)["factors"]["why"])
 
 
 def test_money_that_nobody_booked_is_missing_in_the_ledger() -> None:
@@ -100,6 +105,122 @@ def test_another_rate_for_the_same_dollars_is_an_fx_variance() -> None:
     booked = entry(1, 18_400, "A1B2", fx_amount_minor=20_000, fx_asset="USD")
     found = only(decide([sale], [booked]))
     assert subset(found, "kind", "amount_minor", "difference_minor") == ("fx_variance", 18_545, 145)
+
+
+def test_the_reason_of_a_fee_variance_says_what_was_kept_back_and_what_was_expected() -> None:
+    sale = line(1, 9_700, "ch_1", fee_minor=300, kind="charge")
+    gross, fee = entry(1, 10_000, "ch_1", kind="charge"), entry(1, -290, "ch_1", line_no=2, kind="fee")
+    assert why(decide([sale], [gross, fee])) == (
+        "gross 100.00 EUR agrees; the source kept back 3.00 EUR, our book has 2.90 EUR, no schedule applies: "
+        "overcharged by 0.10 EUR against our book"
+    )
+    assert why(decide([sale], [gross, fee | {"amount_minor": -310}])).endswith(
+        "undercharged by 0.10 EUR against our book"
+    )
+
+
+@pytest.mark.parametrize(
+    ("rate_ppm", "booked_minor", "verdict"),
+    [
+        (29_000, -290, "gives 2.90 EUR: overcharged by 0.10 EUR"),
+        (31_000, -310, "gives 3.10 EUR: undercharged by 0.10 EUR"),
+        (30_000, -290, "gives 3.00 EUR: charged as agreed, our book has 0.10 EUR less"),
+        (30_000, -310, "gives 3.00 EUR: charged as agreed, our book has 0.10 EUR more"),
+    ],
+)
+def test_the_schedule_says_who_is_wrong_about_a_fee(rate_ppm: int, booked_minor: int, verdict: str) -> None:
+    fees = [
+        {"asset": "EUR", "kind": "charge", "rate_ppm": rate_ppm, "fixed_minor": 0, "from_date": "2025-01-01"}
+    ]
+    of = source(match=source().match.model_dump() | {"fees": fees})
+    sale = line(1, 9_700, "ch_1", fee_minor=300, kind="charge")
+    gross = entry(1, 10_000, "ch_1", kind="charge")
+    fee = entry(1, booked_minor, "ch_1", line_no=2, kind="fee")
+    assert why(decide([sale], [gross, fee], of=of)).endswith(f", the schedule from 2025-01-01 on {verdict}")
+
+
+@pytest.mark.parametrize(
+    ("sold_on", "net_minor", "expected"),
+    [(date(2025, 3, 2), 9_800, "fee_variance"), (date(2025, 3, 3), 9_800, "amount_mismatch"),
+     (date(2025, 3, 2), 9_700, "amount_mismatch"), (date(2025, 3, 3), 9_700, "fee_variance")],
+)  # fmt: skip
+def test_on_the_day_of_change_the_version_of_the_day_of_the_sale_counts(
+    sold_on: date, net_minor: int, expected: str
+) -> None:
+    """2 % until the second of March, 3 % from the third; the source reports on the fourth, and kept back 2.50."""
+    versions = [("2020-01-01", 20_000), ("2025-03-03", 30_000)]
+    fees = [
+        {"asset": "EUR", "kind": "charge", "rate_ppm": rate, "fixed_minor": 0, "from_date": first}
+        for first, rate in versions
+    ]
+    of = source(match=source().match.model_dump() | {"fees": fees})
+    sale = line(1, 9_750, "ch_1", fee_minor=250, kind="charge")
+    booked = entry(1, net_minor, "ch_1", kind="charge", business_date=sold_on)
+    assert kinds(decide([sale], [booked], of=of)) == [(expected, ["E1/1", "L1"])]
+
+
+def test_a_fee_that_an_entry_of_its_own_books_belongs_to_the_sale_it_was_taken_from() -> None:
+    sale = line(1, 9_700, "ch_1", fee_minor=300, kind="charge")
+    entries = [entry(1, 10_000, "ch_1", kind="charge"), entry(2, -290, "ch_1", kind="fee")]
+    found = only(decide([sale], entries))
+    assert subset(found, "kind", "difference_minor", "members") == (
+        "fee_variance", -10, ["E1/1", "E2/1", "L1"],
+    )  # fmt: skip
+
+
+def test_a_fee_apart_joins_nobody_where_two_sales_could_have_it() -> None:
+    sale = line(1, 9_700, "ch_1", fee_minor=300, kind="charge")
+    entries = [
+        entry(1, 10_000, "ch_1", kind="charge"),
+        entry(2, 10_000, "ch_1", kind="charge"),
+        entry(3, -290, "ch_1", kind="fee"),
+    ]
+    assert [kind for kind, _ in kinds(decide([sale], entries))] == [
+        "missing_at_source", "missing_at_source", "missing_at_source", "missing_in_ledger",
+    ]  # fmt: skip
+
+
+def test_a_fee_line_of_the_source_meets_the_fee_and_not_the_sale() -> None:
+    charged = line(1, -300, "ch_1", kind="fee")
+    assert kinds(decide([charged], [entry(2, -290, "ch_1", kind="fee")])) == [
+        ("amount_mismatch", ["E2/1", "L1"])
+    ]
+
+
+def test_the_reason_of_an_fx_variance_says_both_amounts_and_both_rates() -> None:
+    original = {"original_amount_minor": 20_000, "original_asset": "USD", "kind": "presentment"}
+    sale = line(1, 18_545, "A1B2", fx_rate="0.9272450", **original)
+    booked = entry(1, 18_400, "A1B2", fx_amount_minor=20_000, fx_asset="USD", fx_rate="0.920000000000000000")
+    assert why(decide([sale], [booked])) == (
+        "original 200.00 USD agrees; the source made 185.45 EUR of it at 0.9272450, our book 184.00 EUR at 0.92: "
+        "1.45 EUR more than booked"
+    )
+
+
+@pytest.mark.parametrize(
+    ("rate", "said"),
+    [
+        ({"fx_rate": "0.9172450"}, "made 185.45 EUR of it at 0.9172450, which gives 183.45 EUR, our book"),
+        ({"fx_rate": "1.0902214"}, "made 185.45 EUR of it at 1.0902214, which gives 183.45 EUR, our book"),
+        (
+            {"fx_numerator": 3, "fx_denominator": 4},
+            "made 185.45 EUR of it at 3/4, which gives 150.00 EUR, our book",
+        ),
+        ({}, "made 185.45 EUR of it at no stated rate, our book"),
+    ],
+)
+def test_a_rate_that_does_not_give_the_sources_amount_is_said(rate: dict[str, object], said: str) -> None:
+    original = {"original_amount_minor": 20_000, "original_asset": "USD", "kind": "presentment"}
+    booked = entry(1, 18_500, "A1B2", fx_amount_minor=20_000, fx_asset="USD")
+    assert said in why(decide([line(1, 18_545, "A1B2", **original, **rate)], [booked]))
+
+
+def test_amounts_in_assets_without_known_digits_are_told_in_minor_units() -> None:
+    sale = line(1, 97, "ch_1", fee_minor=3, kind="charge", asset="GEM", account=JPY)
+    booked = entry(1, 100, "ch_1", asset="GEM", account=JPY)
+    assert why(decide([sale], [booked], exponents={"GEM": 0})).startswith(
+        "gross 100 minor units of GEM agrees"
+    )
 
 
 def test_a_sale_in_yen_booked_in_euro_is_a_currency_mismatch() -> None:
