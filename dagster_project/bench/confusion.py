@@ -1,34 +1,24 @@
 """What matching makes of a hard world with known answers: a table by pass and by what happened to the line.
 
-A line is confirmed right or wrong; or only suggested, right if its truth is among the suggestions; or left open though
+The world is matched day by day, as the daily run does it. A line is confirmed right or wrong; or only suggested, right if its truth is among the suggestions; or left open though
 decidable; or rightly open: it has no partner, its twin took the one there is, or the files do not tell. A payout is
 right only with all its parts. Nothing here is measured in seconds.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
-import numpy as np
 import pyarrow as pa
 
 from dagster_project.bench.figures import Figure, at_least, within
-from fixtures.hard_model import (
-    ASSET,
-    FEE_FIXED_MINOR,
-    FEE_PPM,
-    LAG_LATEST,
-    Answer,
-    HardEntry,
-    HardWorld,
-    columns,
-)
+from dagster_project.bench.hard_matching import matched_by_day
+from fixtures.hard_model import Answer, HardEntry, HardWorld
 from fixtures.hard_world import hard_world
-from reconciliation.items import EXTERNAL_ITEM_SCHEMA, LEDGER_ITEM_SCHEMA
-from reconciliation.matching import MatchContext, MatchResult, match_day
-from reconciliation.sources import PRESET_PASSES, FeeSchedule, GroupRule, Lag, MatchRules, ReferencePair
+from reconciliation.matching import MatchResult
+from reconciliation.sources import PRESET_PASSES
 
 START: Final = date(2026, 11, 2)
 DAYS: Final = 20
@@ -157,77 +147,7 @@ def at_most_none(name: str, measured: int) -> Figure:
 def confusion(lines: int, seed: int) -> Confusion:
     """The table for a hard world of about so many lines over a month."""
     world = hard_world(seed, START, days=DAYS, lines=max(1, lines // DAYS))
-    return mark(world, matched(world))
-
-
-def matched(world: HardWorld) -> MatchResult:
-    """The world as one step, by the presets of a bank."""
-    return match_day(external_items(world), ledger_items(world), hard_rules(), hard_context(world))
-
-
-def hard_rules() -> MatchRules:
-    """The preset of a bank, the references and the fee that are agreed, and which lines are collections."""
-    return MatchRules(
-        passes=PRESET_PASSES["bank"],
-        references=(ReferencePair(external="ref_end_to_end", ledger="ref_end_to_end"),),
-        fees=(FeeSchedule(asset=ASSET, kind="transfer", rate_ppm=FEE_PPM, fixed_minor=FEE_FIXED_MINOR),),
-        groups=(GroupRule(kind="payout", member_kinds=("charge", "refund")),),
-    )
-
-
-def hard_context(world: HardWorld) -> MatchContext:
-    """The bank's calendar and contract; nothing was learned yet."""
-    epoch = date(1970, 1, 1)
-    days = np.array([(day - epoch).days for day in world.business_days], dtype=np.int64)
-    return MatchContext(
-        business_days=days, lag=Lag(earliest=0, expected=1, latest=LAG_LATEST), ledger_lag_latest=0
-    )
-
-
-def external_items(world: HardWorld) -> pa.Table:
-    """The bank's lines as items."""
-    of = columns(world.lines)
-    count = len(world.lines)
-    return _table(
-        EXTERNAL_ITEM_SCHEMA,
-        {
-            "line_id": range(count),
-            "line_key": of["native_id"],
-            "version": [1] * count,
-            "business_date": of["day"],
-            "account": of["account"],
-            "amount_minor": of["amount_minor"],
-            "asset": [ASSET] * count,
-            "fee_minor": of["fee_minor"],
-            "ref_end_to_end": _told(of["reference"]),
-            "counterparty": _told(of["counterparty"]),
-            "kind": of["kind"],
-            "text": _told(of["text"]),
-        },
-    )
-
-
-def ledger_items(world: HardWorld) -> pa.Table:
-    """The journal lines as items."""
-    of = columns(world.entries)
-    count = len(world.entries)
-    return _table(
-        LEDGER_ITEM_SCHEMA,
-        {
-            "entry_id": range(count),
-            "line_no": [1] * count,
-            "entry_key": of["entry_key"],
-            "business_date": of["day"],
-            "account": of["account"],
-            "amount_minor": of["amount_minor"],
-            "asset": [ASSET] * count,
-            "kind": of["kind"],
-            "ref_end_to_end": _told(of["reference"]),
-            "counterparty": _told(of["counterparty"]),
-            "effective_at": of["effective_at"],
-            "description": _told(of["description"]),
-        },
-    )
+    return mark(world, matched_by_day(world))
 
 
 def mark(world: HardWorld, result: MatchResult) -> Confusion:
@@ -386,18 +306,3 @@ def _place(cell: tuple[str, str]) -> tuple[int, str]:
 
 def _numbered(row: Sequence[str], widths: Sequence[int]) -> Iterator[tuple[int, tuple[str, int]]]:
     return enumerate(zip(row, widths, strict=True))
-
-
-def _told(values: Sequence[str]) -> list[str | None]:
-    return [value or None for value in values]
-
-
-def _table(schema: pa.Schema, values: Mapping[str, Iterable[Any]]) -> pa.Table:
-    count = len(list(values["account"]))
-    arrays = [
-        pa.array(list(values[field.name]), field.type)
-        if field.name in values
-        else pa.nulls(count, field.type)
-        for field in schema
-    ]
-    return pa.table(arrays, schema=schema)
