@@ -12,12 +12,19 @@ import numpy as np
 import pyarrow as pa
 
 from reconciliation.items import EXTERNAL_ITEM_SCHEMA, LEDGER_ITEM_SCHEMA
+from reconciliation.matching.canonical_order import canonical_order
 from reconciliation.matching.columns import BoolArray, Column, IntArray, kernel
-from reconciliation.matching.references import is_well_formed, normalised, present, shared_codes
+from reconciliation.matching.references import ABSENT, is_well_formed, normalised, present
+from reconciliation.matching.words import Words, shared_row_codes
 from reconciliation.sources import EXTERNAL_REFERENCE_COLUMNS, ReferencePair
 
 _Kept = TypeVar("_Kept")
 
+# Key and number name an item; the surrogate id parts what should not be there, two items of one name.
+_NAMES: Final = {
+    "external": ("line_key", "version", "line_id"),
+    "ledger": ("entry_key", "line_no", "entry_id"),
+}
 # What makes two items of a side interchangeable beside account, asset, amount and references.
 _EXTERNAL_CONTENT: Final = ("kind", "counterparty", "fee_minor", "original_amount_minor", "original_asset")
 _LEDGER_CONTENT: Final = ("kind", "counterparty", "fx_asset", "fx_amount_minor")
@@ -25,35 +32,65 @@ _LEDGER_CONTENT: Final = ("kind", "counterparty", "fx_asset", "fx_amount_minor")
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """Items of one side in canonical order; columns are fetched when asked for and kept."""
+    """Items of one side in canonical order; columns are put in that order when asked for, and kept."""
 
     name: str  # external, ledger
-    table: pa.Table
+    items: pa.Table  # as they came
+    order: Column | None  # their canonical order; None: they came in it
     content: tuple[str, ...]
     amount_minor: IntArray
     business_date: IntArray  # days since 1970-01-01
-    _cache: dict[str, Column] = field(default_factory=dict)
+    _cache: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def external(cls, items: pa.Table, *, mirrored: bool = False) -> Self:
         """Lines of a source; ``mirrored`` turns the sign, for the account the money leaves or reaches."""
-        table = _canonical(items, EXTERNAL_ITEM_SCHEMA, ("business_date", "line_key", "version", "line_id"))
-        amounts = _integers(table["amount_minor"])
-        return cls("external", table, _EXTERNAL_CONTENT, -amounts if mirrored else amounts, _days(table))
+        return cls._opened("external", items, EXTERNAL_ITEM_SCHEMA, mirrored=mirrored)
 
     @classmethod
     def ledger(cls, items: pa.Table) -> Self:
         """Journal lines on the reconciled accounts."""
-        table = _canonical(items, LEDGER_ITEM_SCHEMA, ("business_date", "entry_key", "line_no", "entry_id"))
-        return cls("ledger", table, _LEDGER_CONTENT, _integers(table["amount_minor"]), _days(table))
+        return cls._opened("ledger", items, LEDGER_ITEM_SCHEMA)
+
+    @classmethod
+    def _opened(cls, name: str, items: pa.Table, schema: pa.Schema, *, mirrored: bool = False) -> Self:
+        table = items.select(schema.names).cast(schema)
+        key, number, surrogate = _NAMES[name]
+        days = _integers(table["business_date"].cast(pa.int32()))
+        numbers = _integers(table[number]), _integers(table[surrogate])
+        order = canonical_order(days, _whole(table[key]), *numbers)
+        amounts = _integers(table["amount_minor"])[order]
+        in_order = np.array_equal(order, np.arange(len(order)))
+        return cls(
+            name=name,
+            items=table,
+            order=None if in_order else pa.array(order),
+            content=_EXTERNAL_CONTENT if name == "external" else _LEDGER_CONTENT,
+            amount_minor=-amounts if mirrored else amounts,
+            business_date=days[order],
+        )
 
     def __len__(self) -> int:
-        return int(self.table.num_rows)
+        return len(self.amount_minor)
+
+    @property
+    def table(self) -> pa.Table:
+        """All columns in canonical order; for a few columns of many items, ``column`` is the cheaper way."""
+        if "table" not in self._cache:
+            columns = [self.column(name) for name in self.items.column_names]
+            self._cache["table"] = pa.table(columns, schema=self.items.schema)
+        found: pa.Table = self._cache["table"]
+        return found
 
     def column(self, name: str) -> Column:
         """One column in canonical order."""
         if name not in self._cache:
-            self._cache[name] = self.table[name].combine_chunks()
+            values = self.items[name]
+            if values.null_count == len(values):
+                self._cache[name] = pa.nulls(len(values), values.type)
+            else:
+                whole = _whole(values)
+                self._cache[name] = whole if self.order is None else whole.take(self.order)
         return self._cache[name]
 
     def reference(self, name: str) -> Column:
@@ -76,7 +113,8 @@ class Side:
         key = f"well formed {name}"
         if key not in self._cache:
             self._cache[key] = is_well_formed(self.normalised(name))
-        return np.asarray(self._cache[key], dtype=np.bool_)
+        found: BoolArray = self._cache[key]
+        return found
 
     def integers(self, name: str) -> IntArray:
         """An integer column without nulls."""
@@ -92,7 +130,7 @@ class Side:
 
     def identities(self, rows: IntArray) -> Column:
         """The item's own name, free of surrogate ids; the length keeps any key unambiguous."""
-        key, number = ("line_key", "version") if self.name == "external" else ("entry_key", "line_no")
+        key, number, _ = _NAMES[self.name]
         at = pa.array(rows)
         keys = self.column(key).take(at)
         lengths = kernel.cast(kernel.utf8_length(keys), pa.string())
@@ -141,28 +179,51 @@ class Books:
         by_account: bool,
     ) -> Self:
         """Both sides with their purses coded alike; ``by_account`` False compares assets only."""
-        purses = [_purse(external, by_account=by_account), _purse(ledger, by_account=by_account)]
-        codes = shared_codes(purses[0], purses[1])
-        return cls(leg, external, ledger, references, window_days, *codes)
+        names = ("asset", "account") if by_account else ("asset",)
+        purses = [[side.column(name) for name in names] for side in (external, ledger)]
+        return cls(leg, external, ledger, references, window_days, *shared_row_codes(*purses))
 
     def agreement(self, pair: ReferencePair, *, as_written: bool) -> Agreement:
         """Codes of the references as they are written, or normalised."""
         if (pair, as_written) not in self._agreements:
             values = (self.external.reference(pair.external), self.ledger.reference(pair.ledger))
             if any(column.null_count == len(column) for column in values):
-                values = (pa.nulls(len(self.external), pa.string()), pa.nulls(len(self.ledger), pa.string()))
-            elif not as_written:
-                values = (self.external.normalised(pair.external), self.ledger.normalised(pair.ledger))
-            self._agreements[pair, as_written] = Agreement(*shared_codes(*values))
+                sides = (np.zeros(len(self.external), np.int64), np.zeros(len(self.ledger), np.int64))
+            else:
+                words = self.kept("words", self._all_words)
+                names = f"external {pair.external}", f"ledger {pair.ledger}"
+                if not all(name in words for name in names):
+                    words = Words.of(dict(zip(names, values, strict=True)))
+                sides = words.shared_codes(*names, as_written=as_written)
+            self._agreements[pair, as_written] = Agreement(*sides)
         return self._agreements[pair, as_written]
+
+    def _all_words(self) -> Words:
+        """The references that the rules compare, every distinct one known by a number."""
+        columns: dict[str, Column] = {}
+        for pair in self.references:
+            values = {
+                f"external {pair.external}": self.external.reference(pair.external),
+                f"ledger {pair.ledger}": self.ledger.reference(pair.ledger),
+            }
+            if all(column.null_count < len(column) for column in values.values()):
+                columns |= values
+        return Words.of(columns)
 
     def contradicts(self, external_rows: IntArray, ledger_rows: IntArray) -> BoolArray:
         """Which pairs of rows carry two well-formed, different values where both sides should carry one."""
         found = np.zeros(len(external_rows), dtype=np.bool_)
         for column in self.own_name_columns():
+            pair = ReferencePair(external=column, ledger=column)
+            written = self.agreement(pair, as_written=True)
+            differs = written.external[external_rows] != written.ledger[ledger_rows]
+            at = np.flatnonzero(differs & (written.external[external_rows] != ABSENT))
+            if not len(at):  # most pairs share the very text, and its normal form need not be known
+                continue
             agreement, sound_external, sound_ledger = self.well_formed(column)
-            both = sound_external[external_rows] & sound_ledger[ledger_rows]
-            found |= both & (agreement.external[external_rows] != agreement.ledger[ledger_rows])
+            rows = external_rows[at], ledger_rows[at]
+            both = sound_external[rows[0]] & sound_ledger[rows[1]]
+            found[at] |= both & (agreement.external[rows[0]] != agreement.ledger[rows[1]])
         return found
 
     def own_name_columns(self) -> tuple[str, ...]:
@@ -175,21 +236,10 @@ class Books:
         return agreement, self.external.is_well_formed(column), self.ledger.is_well_formed(column)
 
 
-def _canonical(items: pa.Table, schema: pa.Schema, order: tuple[str, ...]) -> pa.Table:
-    table = items.select(schema.names).cast(schema)
-    return table.take(kernel.sort_indices(table, sort_keys=[(name, "ascending") for name in order]))
+def _whole(column: Column) -> Column:
+    """A column of a table as one array."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def _integers(column: Column) -> IntArray:
     return np.asarray(column.to_numpy(), dtype=np.int64)
-
-
-def _days(table: pa.Table) -> IntArray:
-    return _integers(table["business_date"].cast(pa.int32()))
-
-
-def _purse(side: Side, *, by_account: bool) -> Column:
-    """Text of (account, asset). Blanks separate: an asset code has none."""
-    if not by_account:
-        return side.column("asset")
-    return kernel.binary_join_element_wise(side.column("asset"), side.column("account"), " ")

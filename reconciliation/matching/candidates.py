@@ -1,18 +1,19 @@
 """Candidate edges between two sides: equal purse, equal amount, an agreeing reference, dates within the window.
 
-Every join is an equality join of integers. Items that cannot be told apart (same content, same day) are joined once,
+Every join is an equality join of integers. A reference that one unit of either side carries needs no more than a look
+at its two carriers; only what is shared by several is keyed. Items that cannot be told apart (same content, same day) are joined once,
 by the first of them, so a thousand twins cost one edge and not a million. A key that would still cost more than
 ``CANDIDATE_PAIRS_MAX`` edges is left open and named as a limit.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Final, Self
 
 import numpy as np
 
 from reconciliation.matching.books import Agreement, Books, Side
-from reconciliation.matching.columns import BoolArray, IntArray
+from reconciliation.matching.columns import BoolArray, IntArray, distinct, ranks
 from reconciliation.matching.references import ABSENT
 from reconciliation.matching.result import Limit
 from reconciliation.sources import EXTERNAL_REFERENCE_COLUMNS
@@ -49,6 +50,16 @@ class Units:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def at(self, places: IntArray) -> Self:
+        """The units at these places."""
+        return replace(
+            self,
+            rows=self.rows[places],
+            amount_minor=self.amount_minor[places],
+            business_date=self.business_date[places],
+            content=None if self.content is None else self.content[places],
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,20 +104,21 @@ def lines(side: Side, rows: IntArray) -> Units:
 def find(task: Pairing, agreements: Sequence[Agreement]) -> Candidates:
     """Edges between units on which any of the agreements holds and that the gate lets through."""
     external, ledger = task.external, task.ledger
-    money = _money(task.books, external, ledger)
-    keys = [_keys(agreement, external, ledger, money) for agreement in agreements]
+    stride = max(len(ledger), 1)
+    shares = [_shared(task, agreement) for agreement in agreements]
+    keys = _keys(task, [share for share in shares if len(share.left) and len(share.right)])
     external_crowded, ledger_crowded = _crowded(keys, len(external), len(ledger))
     external_cell = _cells(task.books, task.books.external, external, external_crowded)
     ledger_cell = _cells(task.books, task.books.ledger, ledger, ledger_crowded)
     limits: list[Limit] = []
-    edges = [np.empty(0, dtype=np.int64)]
-    stride = max(len(ledger), 1)
+    edges = [share.alone[0] * stride + share.alone[1] for share in shares if len(share.alone[0])]
     for key in keys:
-        left = np.where(external_cell == np.arange(len(external)), key[0], -1)
-        right = np.where(ledger_cell == np.arange(len(ledger)), key[1], -1)
-        ends = equal_pairs(*_within_limit(task, left, right, limits))
-        edges.append(ends[0] * stride + ends[1])
-    edge = np.unique(np.concatenate(edges))
+        left = np.where(external_cell[key.left_at] == key.left_at, key.left, -1)
+        right = np.where(ledger_cell[key.right_at] == key.right_at, key.right, -1)
+        ends = equal_pairs(*_within_limit(task, replace(key, left=left, right=right), limits))
+        if len(ends[0]):
+            edges.append(key.left_at[ends[0]] * stride + key.right_at[ends[1]])
+    edge = distinct(np.concatenate([np.empty(0, dtype=np.int64), *edges]))
     at_external, at_ledger = edge // stride, edge % stride
     keep = task.within_window(at_external, at_ledger) & task.gate.admits(at_external, at_ledger)
     at_external, at_ledger = at_external[keep], at_ledger[keep]
@@ -119,6 +131,42 @@ def find(task: Pairing, agreements: Sequence[Agreement]) -> Candidates:
         external=at_external[keep],
         ledger=at_ledger[keep],
         limits=tuple(limits),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shared:
+    """By one agreement: pairs of units whose reference nobody else carries, and the units that share one with others.
+
+    ``alone`` are joined without further ado; only ``left`` and ``right`` need keys.
+    """
+
+    agreement: Agreement
+    alone: tuple[IntArray, IntArray]
+    left: IntArray
+    right: IntArray
+
+
+def _shared(task: Pairing, agreement: Agreement) -> _Shared:
+    left, right = agreement.external[task.external.rows], agreement.ledger[task.ledger.rows]
+    width = int(max(left.max(initial=ABSENT), right.max(initial=ABSENT))) + 1
+    counts = [np.bincount(codes, minlength=width) for codes in (left, right)]
+    for count in counts:
+        count[ABSENT] = 0
+    both = counts[0] * counts[1]
+    carrier = np.empty(width, dtype=np.int64)
+    carrier[right] = np.arange(len(right))
+    at_left = np.flatnonzero((both == 1)[left])
+    at_right = carrier[left[at_left]]
+    same = task.external.amount_minor[at_left] == task.ledger.amount_minor[at_right]
+    purses = task.books.external_purse, task.books.ledger_purse
+    same &= purses[0][task.external.rows[at_left]] == purses[1][task.ledger.rows[at_right]]
+    several = both > 1
+    return _Shared(
+        agreement=agreement,
+        alone=(at_left[same], at_right[same]),
+        left=np.flatnonzero(several[left]),
+        right=np.flatnonzero(several[right]),
     )
 
 
@@ -142,17 +190,27 @@ def counted_up(first: IntArray, count: IntArray) -> IntArray:
 
 def combined(*codes: IntArray) -> IntArray:
     """One code per distinct row of parallel integer arrays."""
-    result = np.zeros(len(codes[0]), dtype=np.int64)
-    for code in codes:
-        dense = np.unique(code, return_inverse=True)[1]
+    result = ranks(codes[0])
+    for code in codes[1:]:
+        dense = ranks(code)
         width = int(dense.max(initial=0)) + 1
-        result = np.unique(result * width + dense, return_inverse=True)[1]
+        result = ranks(result * width + dense)
     return result
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Keys:
+    """Dense codes of (reference, purse, amount) that occur on both sides, of the units at these places; -1 elsewhere."""
+
+    left_at: IntArray
+    right_at: IntArray
+    left: IntArray
+    right: IntArray
 
 
 def _money(books: Books, external: Units, ledger: Units) -> tuple[IntArray, IntArray]:
     """Codes of (purse, amount), equal on both sides when they agree; -1 for ledger units no external one equals."""
-    amounts = np.unique(external.amount_minor)
+    amounts = distinct(external.amount_minor)
     if not len(amounts):
         return np.empty(0, dtype=np.int64), np.full(len(ledger), -1, dtype=np.int64)
     place = np.minimum(np.searchsorted(amounts, ledger.amount_minor), len(amounts) - 1)
@@ -163,17 +221,21 @@ def _money(books: Books, external: Units, ledger: Units) -> tuple[IntArray, IntA
     return external_money, np.where(known, purse * len(amounts) + place, -1)
 
 
-def _keys(
-    agreement: Agreement, external: Units, ledger: Units, money: tuple[IntArray, IntArray]
-) -> tuple[IntArray, IntArray]:
-    """Dense codes of (reference, purse, amount) that occur on both sides; -1 elsewhere."""
-    width = int(money[0].max(initial=0)) + 1
-    left_reference = agreement.external[external.rows]
-    right_reference = agreement.ledger[ledger.rows]
-    left = np.where(left_reference != ABSENT, left_reference * width + money[0], -1)
-    right = np.where((right_reference != ABSENT) & (money[1] >= 0), right_reference * width + money[1], -1)
-    both = np.intersect1d(left[left >= 0], right[right >= 0])
-    return _dense(left, both), _dense(right, both)
+def _keys(task: Pairing, shares: Sequence[_Shared]) -> list[_Keys]:
+    found = []
+    for share in shares:
+        external, ledger = task.external.at(share.left), task.ledger.at(share.right)
+        money = _money(task.books, external, ledger)
+        width = int(money[0].max(initial=0)) + 1
+        left = share.agreement.external[external.rows] * width + money[0]
+        right = np.where(money[1] >= 0, share.agreement.ledger[ledger.rows] * width + money[1], -1)
+        known = distinct(left)
+        both = known[np.isin(known, distinct(right))]
+        keys = _Keys(
+            left_at=share.left, right_at=share.right, left=_dense(left, both), right=_dense(right, both)
+        )
+        found.append(keys)
+    return found
 
 
 def _dense(keys: IntArray, known: IntArray) -> IntArray:
@@ -183,16 +245,14 @@ def _dense(keys: IntArray, known: IntArray) -> IntArray:
     return np.where(known[place] == keys, place, -1)
 
 
-def _crowded(
-    keys: list[tuple[IntArray, IntArray]], external: int, ledger: int
-) -> tuple[BoolArray, BoolArray]:
+def _crowded(keys: list[_Keys], external: int, ledger: int) -> tuple[BoolArray, BoolArray]:
     """Units that share a key with others of their own side, or meet several of the other side."""
     left_crowded = np.zeros(external, dtype=np.bool_)
     right_crowded = np.zeros(ledger, dtype=np.bool_)
-    for left, right in keys:
-        many = _pair_counts(left, right) > 1
-        left_crowded |= np.append(many, False)[left]
-        right_crowded |= np.append(many, False)[right]
+    for key in keys:
+        many = np.append(_pair_counts(key.left, key.right) > 1, False)
+        left_crowded[key.left_at] |= many[key.left]
+        right_crowded[key.right_at] |= many[key.right]
     return left_crowded, right_crowded
 
 
@@ -246,23 +306,24 @@ def partners(books: Books, name: str, *, of_external: bool) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*configured, name)))
 
 
-def _within_limit(
-    task: Pairing, left: IntArray, right: IntArray, limits: list[Limit]
-) -> tuple[IntArray, IntArray]:
+def _within_limit(task: Pairing, key: _Keys, limits: list[Limit]) -> tuple[IntArray, IntArray]:
     """The keys without those that cost too many edges, each of which is named in ``limits``."""
-    too_many = np.flatnonzero(_pair_counts(left, right) > CANDIDATE_PAIRS_MAX)
-    for key in too_many:
-        members = np.flatnonzero(left == key)
+    too_many = np.flatnonzero(_pair_counts(key.left, key.right) > CANDIDATE_PAIRS_MAX)
+    for code in too_many:
+        members = key.left_at[key.left == code]
         found = limit_at(
             task.books,
             int(task.external.rows[members[0]]),
             match_pass=task.match_pass,
             what="candidate_pairs",
-            counts=(len(members), int((right == key).sum())),
+            counts=(len(members), int((key.right == code).sum())),
             limit=CANDIDATE_PAIRS_MAX,
         )
         limits.append(found)
-    return np.where(np.isin(left, too_many), -1, left), np.where(np.isin(right, too_many), -1, right)
+    return (
+        np.where(np.isin(key.left, too_many), -1, key.left),
+        np.where(np.isin(key.right, too_many), -1, key.right),
+    )
 
 
 def limit_at(

@@ -1,0 +1,99 @@
+"""The distinct references of several columns, each known by one number, and by a second one for what they come to when
+normalised. Texts are hashed once, however many columns and passes compare them, and only unusual ones are rewritten.
+
+    external "INV-1", "INV1"   ledger "inv 1"      written: 0, 1, 2      normalised: all the same
+
+Decides nothing; which columns identify is for the rules.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import pyarrow as pa
+
+from reconciliation.matching.columns import Column, IntArray, kernel
+from reconciliation.matching.references import ABSENT, is_normal, normalised
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """``codes[column]`` are places in ``words``, -1 for none. ``forms`` is filled when first asked for."""
+
+    words: Column
+    codes: dict[str, IntArray]
+    _forms: list[IntArray]
+
+    @classmethod
+    def of(cls, columns: dict[str, Column]) -> Self:
+        """The words of these columns of text."""
+        if not columns:
+            return cls(pa.array([], pa.string()), {}, [])
+        encoded = pa.chunked_array(list(columns.values()), pa.string()).dictionary_encode()
+        codes = {}
+        start = 0
+        chunks = encoded.combine_chunks() if encoded.num_chunks != 1 else encoded.chunk(0)
+        indices = chunks.indices
+        every = np.asarray(
+            kernel.fill_null(indices, -1).to_numpy() if indices.null_count else indices.to_numpy()
+        )
+        for name, column in columns.items():
+            codes[name] = every[start : start + len(column)]
+            start += len(column)
+        return cls(chunks.dictionary, codes, [])
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.codes
+
+    def shared_codes(self, external: str, ledger: str, *, as_written: bool) -> tuple[IntArray, IntArray]:
+        """Equal values get equal codes from 1 on; null, and ledger values no external line has, get ``ABSENT``."""
+        number = np.arange(len(self.words)) if as_written else self._normal()
+        left, right = (np.append(number, -1)[self.codes[name]] for name in (external, ledger))
+        known = np.zeros(int(number.max(initial=-1)) + 2, dtype=np.bool_)
+        known[left] = True
+        known[-1] = False  # where the absent ones fell
+        # numbered anew, so that the codes are no larger than the external side's words are many
+        place = np.where(known, np.cumsum(known), ABSENT)
+        return place[left], place[right]
+
+    def _normal(self) -> IntArray:
+        """For each word the number of its comparable form; a word that is its own form keeps its number."""
+        if not self._forms:
+            self._forms.append(self._numbered_forms())
+        return self._forms[0]
+
+    def _numbered_forms(self) -> IntArray:
+        count = len(self.words)
+        numbers = np.arange(count)
+        unusual = np.flatnonzero(~is_normal(self.words))
+        if not len(unusual):
+            return numbers
+        forms = normalised(self.words.take(pa.array(unusual)))
+        own_text = kernel.starts_with(
+            forms, pattern="N"
+        )  # the others are compared as they stand, after a "="
+        texts = kernel.if_else(own_text, kernel.utf8_slice_codeunits(forms, 1), forms)
+        encoded = texts.dictionary_encode()
+        normal = np.ones(count, dtype=np.bool_)
+        normal[unusual] = False
+        same = kernel.fill_null(kernel.index_in(self.words, value_set=encoded.dictionary), -1).to_numpy()
+        meets = normal & (same >= 0)
+        numbers[meets] = count + same[meets]
+        numbers[unusual] = count + encoded.indices.to_numpy()
+        return numbers
+
+
+def shared_row_codes(external: Sequence[Column], ledger: Sequence[Column]) -> tuple[IntArray, IntArray]:
+    """Codes of the rows of parallel columns of few values: equal rows, equal codes from 1 on, over both sides; rows of
+    the ledger's that no external one equals get ``ABSENT``.
+    """
+    left, right = np.zeros(len(external[0]), dtype=np.int64), np.zeros(len(ledger[0]), dtype=np.int64)
+    for ours, theirs in zip(external, ledger, strict=True):
+        words = Words.of({"external": ours, "ledger": theirs})
+        width = len(words.words)
+        left, right = left * width + words.codes["external"], right * width + words.codes["ledger"]
+    known = np.zeros(int(max(left.max(initial=-1), right.max(initial=-1))) + 1, dtype=np.bool_)
+    known[left] = True
+    place = np.where(known, np.cumsum(known), ABSENT)
+    return place[left], place[right]
