@@ -120,7 +120,7 @@ SELECT j.entry_id, j.line_no, j.entry_key, j.account, j.amount_minor, j.asset, j
     coalesce(j.reverses_entry_key, j.corrects_entry_key) AS corrects_entry_key
 FROM chosen AS n
 JOIN ledger.journal_line_v1 AS j ON j.entry_id = n.entry_id AND j.line_no = n.line_no
-WHERE j.account = ANY(%(accounts)s) AND pg_visible_in_snapshot(j.xid, %(snapshot)s::pg_snapshot)
+WHERE j.account = ANY(%(accounts)s) AND j.layer = 'posted' AND pg_visible_in_snapshot(j.xid, %(snapshot)s::pg_snapshot)
 
 -- name: withdrawn
 -- Lines that a corrected file dropped and nothing brought back.
