@@ -103,6 +103,8 @@ def couples(draw: st.DrawFn, first: int) -> tuple[list[Item], list[Item]]:
         if draw(st.booleans()):
             entries.append(entry(number, -3, reference, line_no=2, kind="fee", **settings))
         if draw(st.booleans()):
+            entries.append(entry(number + 30, -4, reference, kind="fee", **settings))
+        if draw(st.booleans()):
             lines.append(lines[-1] | {"line_id": number + 50, "line_key": f"L{number + 50}"})
     return lines, entries
 
