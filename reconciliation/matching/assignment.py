@@ -2,7 +2,7 @@
 
 Pairs fall into connected components. Within one the most pairs are taken, and of all ways to take that many the one
 with the most weight; a pair not half as good as the best of either of its ends does not count towards "the most", so
-that one sound pair is never given up for two that hardly are. The margin of a pair is the weight taken less the most
+that one sound pair is not given up for two that hardly are. The margin of a pair is the weight taken less the most
 that could be taken without it, whether in as many pairs or in fewer:
 
     A-L1 9, A-L2 8, B-L1 8        A-L2 and B-L1 (16), margin 7 each: without either, A-L1 (9) is the best
@@ -197,8 +197,9 @@ def _solved(one: _Component, items_max: int) -> tuple[IntArray, IntArray] | None
     dense = len(one) <= items_max
     heaviest = _flow(one, one.weight, dense=dense)
     one_more = int(one.weight.max()) * min(int(one.left_size.sum()), int(one.right_size.sum())) + 1
-    most = _flow(one, np.where(_sound(one), one.weight + one_more, 0), dense=dense)
+    most = _flow(one, one.weight + np.where(_sound(one), one_more, 0), dense=dense)
     behind = int((heaviest * one.weight).sum() - (most * one.weight).sum())
+    heaviest = most if behind == 0 else heaviest
     margin = np.where(most <= heaviest, _margins(one, heaviest), 0) - behind
     return most, np.clip(margin, -MARGIN_MAX_MILLIBITS, MARGIN_MAX_MILLIBITS)
 

@@ -94,9 +94,9 @@ def test_the_choice_and_its_margins_are_those_of_trying_every_choice(
     for part in components(edges):
         every = list(choices(part))
         sound = {edge for edge in part if is_sound(edge, part)}
-        best = max((len(choice), worth(choice)) for choice in every if set(choice) <= sound)
+        best = max((len(sound & set(choice)), worth(choice)) for choice in every)
         mine = [edge for edge in part if edge[:2] in pairs]
-        assert (len(mine), worth(tuple(mine))) == best
+        assert (len(sound & set(mine)), worth(tuple(mine))) == best
         for edge in mine:
             without = max(worth(choice) for choice in every if edge not in choice)
             margin = min(best[1] - without, MARGIN_MAX_MILLIBITS)
@@ -136,7 +136,10 @@ def test_a_margin_counts_choices_among_kinds_of_lines_and_not_among_twins(
 
             less = max(worth(choice) for choice in every if over(choice) < over(mine))
             margin = min(worth(mine) - less, MARGIN_MAX_MILLIBITS)
-            assert max(chosen(full, found)[left, right], 0) == max(margin, 0)
+            told = max(chosen(full, found)[left, right], 0)
+            assert told <= max(margin, 0)
+            if worth(mine) == max(map(worth, every)):
+                assert told == max(margin, 0)
 
 
 def test_best_first_would_leave_a_line_open_that_the_choice_pairs() -> None:
