@@ -1,8 +1,9 @@
 """What matching makes of a hard world with known answers: a table by pass and by what happened to the line.
 
-The world is matched day by day, as the daily run does it. A line is confirmed right or wrong; or only suggested, right if its truth is among the suggestions; or left open though
-decidable; or rightly open: it has no partner, its twin took the one there is, or the files do not tell. A payout is
-right only with all its parts. Nothing here is measured in seconds.
+The world is matched day by day, as the daily run does it. A line is confirmed right or wrong; or only suggested, right
+if its truth is among the suggestions; or left open though decidable; or rightly open: it has no partner, its twin took
+the one there is, or the files do not tell. A payout is right only with all its parts. Nothing here is measured in
+seconds.
 """
 
 from collections import Counter, defaultdict
