@@ -2,7 +2,8 @@
 
 A run starts right behind the last member of the run before, and ends where the sum of its members is the amount of
 the line: one look at the prefix sums, whatever the size. Where no start is known every start is possible, and the run
-must be the only one and chance must not be expected to give one. Payout lines of one day have no order among
+must be the only one and chance must not be expected to give one; behind nothing that is open there is one start, the
+first member of all, and chance is reckoned for that one alone. Payout lines of one day have no order among
 themselves: which of them comes next is known only if one alone fits.
 
     cursor behind a; members b 10.00, c 20.00, d 5.00, e 7.00     lines 30.00, 12.00     runs b c and d e
@@ -51,6 +52,7 @@ class _Runs:
     last: IntArray
     count: int
     expected_micro: int
+    expected_first_micro: int  # of them those from the first member on
 
 
 def chained_runs(search: Search) -> Findings:
@@ -126,7 +128,8 @@ def _finding(
         return None
     why = search.objection(payout, left[0]) or _rival(search, payout, members, chain, left[0])
     if not chain.is_known and why is None:
-        why = search.chance(runs.expected_micro)
+        begins = int(runs.places[np.flatnonzero(runs.rows == left[0][0])[0]]) == 0
+        why = search.chance(runs.expected_first_micro if begins else runs.expected_micro)
     claimed = np.unique(np.concatenate(left)) if not hidden else np.sort(runs.rows)
     return Finding(
         payout=payout,
@@ -215,6 +218,7 @@ def _runs(search: Search, payout: int, members: IntArray, chain: _Chain, limits:
         last=last[place],
         count=int(keep.sum()),
         expected_micro=_expected_micro(amounts, ordered, wanted),
+        expected_first_micro=_expected_micro(amounts, ordered, wanted[:1]),
     )
 
 
