@@ -80,7 +80,7 @@ def weigh(
     edges, scores = _not_undone(books, context, edges, scores)
     limits, made = list(met), []
     while True:
-        keep = scores.total - scores.rivals + PRESENCE_MILLIBITS > 0
+        keep = _weight(scores) > 0
         decided = _decide(books, rules, _only(edges, keep), scores.only(keep))
         limits.extend(decided.limits)
         if not decided.made.any():
@@ -165,9 +165,16 @@ def _agreeing_in_both(
     return merged(*found), tuple(met)
 
 
+def _weight(scores: Scores) -> IntArray:
+    """What a pair is worth where pairs compete: the lag counts half, because customers buy the same thing again and
+    the days of two payments cross; dates alone decide only where one is out of the ordinary.
+    """
+    return scores.total - scores.lag // 2 - scores.rivals + PRESENCE_MILLIBITS
+
+
 def _decide(books: Books, rules: MatchRules, edges: Edges, scores: Scores) -> _Decision:
     """The best choice among pairs whose amounts agree, and which of it is sure enough to be made."""
-    weight = scores.total - scores.rivals + PRESENCE_MILLIBITS
+    weight = _weight(scores)
     at = np.flatnonzero(scores.amount_is != OTHER_AMOUNT)
     chosen = assign(
         edges.external[at],

@@ -90,7 +90,7 @@ def test_the_bits_are_told_and_stored() -> None:
         "amount": "10.000",
         "counterparty": "0.000",
         "lag": "3.234",
-        "margin": "18.234",
+        "margin": "16.617",
         "needed": "10.000",
         "presence": "0.000",
         "reference": "0.000",
@@ -99,7 +99,7 @@ def test_the_bits_are_told_and_stored() -> None:
     }
     assert told(result)[0]["component"] == {"external": 1, "ledger": 1}
     group = result.groups.to_pylist()[0]
-    assert (group["evidence_millibits"], group["margin_millibits"], group["solutions"]) == (13_234, 18_234, 1)
+    assert (group["evidence_millibits"], group["margin_millibits"], group["solutions"]) == (13_234, 16_617, 1)
 
 
 def test_two_equal_candidates_are_left_to_people_with_both_named() -> None:
@@ -126,6 +126,17 @@ def test_twins_that_nothing_tells_apart_are_paired_in_order() -> None:
         frozenset({"E1", "L1"}): "amount_and_lag",
     }
     assert told(result)[0]["interchangeable"] == {"external": 3, "ledger": 2}
+
+
+def test_two_payments_of_one_customer_for_one_price_are_not_told_apart_by_ordinary_days() -> None:
+    theirs = [external(f"E{at}", 8_312, day=2 + at, counterparty="Ada Byron") for at in range(2)]
+    ours = [
+        ledger(f"L{at}", 8_312, day=at, counterparty="Ada Byron", ref_end_to_end=f"INV-1001{at}")
+        for at in range(2)
+    ]
+    ours += [ledger(f"M{at:03}", 20_003 + at, day=30) for at in range(400)]
+    result = matched(theirs, ours)
+    assert (result.groups.num_rows, result.suggested_groups.num_rows) == (0, 2)
 
 
 def test_twins_of_two_customers_are_no_twins() -> None:
