@@ -36,6 +36,7 @@ from reconciliation.sources import Source
 kernel: Any = pyarrow.compute  # its stubs do not know that kernels take plain values
 
 _LEDGER_KEY: Final = ["entry_id", "line_no"]
+_EPOCH: Final = date(1970, 1, 1)
 
 Taken = Callable[[pa.Table, pa.Table], tuple[pa.Table, pa.Table]]
 """Given what is open on both sides, the items matched before the window that share a reference with it."""
@@ -198,6 +199,7 @@ def _context(state: State, day: date, setting: Setting) -> MatchContext:
     """What matching is told on this day: decisions up to it, and what the days before it taught."""
     source, decisions = setting.source, setting.universe.decisions
     return MatchContext(
+        as_of=(day - _EPOCH).days,
         business_days=business_days(setting.calendar, source.start_date, setting.window.last),
         lag_counts=known_lags(state.lessons, day),
         lag=source.lag,

@@ -39,13 +39,16 @@ class ForcedGroup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MatchContext:
-    """``business_days``: ascending days since 1970-01-01 on which lags are counted; where empty, every day counts.
+    """``as_of``: the day that is matched, in days since 1970-01-01; None takes every due window as over.
+
+    ``business_days``: ascending days since 1970-01-01 on which lags are counted; where empty, every day counts.
 
     ``lag_counts``: lags in business days (external less ledger) with how often they were confirmed; ``lag`` and
     ``ledger_lag_latest`` say what is agreed, for as long as little is learned. ``chain_cursors``: per account the
     order key of the last ledger line that a payout's run took. ``rejected``: keys of groups that people undid.
     """
 
+    as_of: int | None = None
     business_days: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     lag_counts: tuple[tuple[int, int], ...] = ()
     lag: Lag = field(default_factory=Lag)
