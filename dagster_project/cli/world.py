@@ -94,7 +94,7 @@ def simulate(out: Path, hard: bool, as_json: bool, **asked: Any) -> None:
     """Write a world: files of three sources, the ledger's entries, and the answer key.
 
     With --hard, one bank source whose references are damaged, blank or somebody else's, with payouts that name none of
-    their parts, its sources.yaml, and which lines are decidable; six days at least.
+    their parts, its sources.yaml, and which lines are decidable.
 
     Example: tieout simulate --out world --days 5 --faults missing_file,ambiguous
     """
