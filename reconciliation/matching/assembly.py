@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from reconciliation.matching.books import Books
 from reconciliation.matching.columns import BoolArray, Column, IntArray, kernel
-from reconciliation.matching.proposals import Membership, Proposal, Undecided, group_keys, hexadecimal_digests
+from reconciliation.matching.proposals import Membership, Proposal, Undecided, digests, group_key_column
 from reconciliation.matching.result import (
     AMBIGUOUS_SCHEMA,
     GROUP_SCHEMA,
@@ -59,7 +59,7 @@ def _tables(books: Books, proposals: Sequence[Proposal], state: str) -> tuple[pa
     members = [MEMBER_SCHEMA.empty_table()]
     told: set[str] = set()
     for proposal in proposals:
-        keys = pa.array(group_keys(books, proposal.external, proposal.ledger, len(proposal)), pa.string())
+        keys = group_key_column(books, proposal.external, proposal.ledger, len(proposal))
         found = _groups(books, proposal, keys, state), _members(books, proposal, keys)
         if state == "suggested":
             known = pa.array(sorted(told), pa.string())
@@ -67,7 +67,7 @@ def _tables(books: Books, proposals: Sequence[Proposal], state: str) -> tuple[pa
             told.update(str(key) for key in found[0]["group_key"].to_pylist())
         groups.append(found[0])
         members.append(found[1])
-    return pa.concat_tables(groups).combine_chunks(), pa.concat_tables(members).combine_chunks()
+    return pa.concat_tables(groups), pa.concat_tables(members)
 
 
 def _unknown(rows: pa.Table, known: Column) -> pa.Table:
@@ -82,19 +82,19 @@ def _groups(books: Books, proposal: Proposal, keys: Column, state: str) -> pa.Ta
     if _between_sources(books):  # both members are external and cancel out; the ledger has no part in it
         external_minor, ledger_minor = external_minor - ledger_minor, np.zeros(count, dtype=np.int64)
     as_of = np.full(count, np.iinfo(np.int32).min, dtype=np.int64)
-    np.maximum.at(as_of, external.group, books.external.business_date[external.rows])
-    np.maximum.at(as_of, ledger.group, books.ledger.business_date[ledger.rows])
+    for side, members in ((books.external, external), (books.ledger, ledger)):
+        np.maximum.at(as_of, members.group, side.business_date[members.rows])
     columns = {
         "group_key": keys,
-        "leg": pa.array([books.leg] * count, pa.string()),
-        "match_pass": pa.array([proposal.match_pass] * count, pa.string()),
+        "leg": pa.repeat(books.leg, count),
+        "match_pass": pa.repeat(proposal.match_pass, count),
         "as_of": pa.array(as_of.astype(np.int32), pa.int32()).cast(pa.date32()),
         "asset": _assets(books, proposal),
         "external_minor": pa.array(external_minor),
         "ledger_minor": pa.array(ledger_minor),
         "difference_minor": pa.array(external_minor - ledger_minor),
         "evidence": proposal.evidence,
-        "state": pa.array([state] * count, pa.string()),
+        "state": pa.repeat(state, count),
         "evidence_millibits": _where_weighed(proposal.evidence_millibits, count),
         "margin_millibits": _where_weighed(proposal.margin_millibits, count),
         "solutions": _where_weighed(proposal.solutions, count),
@@ -132,39 +132,52 @@ def _sums(amounts: IntArray, members: Membership, count: int) -> IntArray:
 
 
 def _members(books: Books, proposal: Proposal, keys: Column) -> pa.Table:
-    external, ledger = pa.array(proposal.external.rows), pa.array(proposal.ledger.rows)
-    mirrored = -1 if _between_sources(books) else 1
-    no_ids = pa.nulls(len(external), pa.int64())
-    ours = {
-        "line_id": books.external.column("line_id").take(external),
-        "entry_id": no_ids,
-        "line_no": no_ids.cast(pa.int32()),
-        "asset": books.external.column("asset").take(external),
-    }
-    theirs = _other_items(books, ledger)
-    allocated = np.concatenate(
-        [
-            books.external.amount_minor[proposal.external.rows],
-            books.ledger.amount_minor[proposal.ledger.rows] * mirrored,
-        ]
-    )
+    """Members group by group, external first."""
+    external, ledger = proposal.external.rows, proposal.ledger.rows
     group = np.concatenate([proposal.external.group, proposal.ledger.group])
     order = np.argsort(group, kind="stable")
-    columns = {name: pa.concat_arrays([ours[name], theirs[name]]) for name in ours}
-    columns |= {
-        "group_key": keys.take(group),
-        "side": pa.array(
-            [books.external.name] * len(external) + [books.ledger.name] * len(ledger), pa.string()
-        ),
-        "allocated_minor": pa.array(allocated),
-        "role": pa.concat_arrays(
-            [
-                _roles(proposal.external_is_fee, proposal.residual_role),
-                _roles(proposal.ledger_is_fee, proposal.ledger_residual_role or proposal.residual_role),
-            ]
-        ),
+    ours = np.asarray(order < len(external), dtype=np.bool_)
+    mirrored = -1 if _between_sources(books) else 1
+    allocated = np.concatenate(
+        [books.external.amount_minor[external], books.ledger.amount_minor[ledger] * mirrored]
+    )
+    lines = books.external.integers("line_id")[external]
+    blank = np.zeros(len(external), dtype=np.int64)
+    if _between_sources(books):
+        ids = np.concatenate([lines, books.ledger.integers("line_id")[ledger]])
+        identity = {
+            "line_id": pa.array(ids[order]),
+            "entry_id": pa.nulls(len(order), pa.int64()),
+            "line_no": pa.nulls(len(order), pa.int32()),
+        }
+    else:
+        theirs = {name: books.ledger.integers(name)[ledger] for name in ("entry_id", "line_no")}
+        entries, numbers = (np.concatenate([blank, theirs[name]])[order] for name in theirs)
+        ids = np.concatenate([lines, np.zeros(len(ledger), dtype=np.int64)])
+        identity = {
+            "line_id": pa.array(ids[order], mask=~ours),
+            "entry_id": pa.array(entries, mask=ours),
+            "line_no": pa.array(numbers.astype(np.int32), mask=ours),
+        }
+    columns = identity | {
+        "group_key": keys.take(pa.array(group[order])),
+        "side": pa.array([books.ledger.name, books.external.name]).take(ours.astype(np.int64)),
+        "allocated_minor": pa.array(allocated[order]),
+        "asset": _member_assets(books, proposal, order),
+        "role": _roles(proposal, order),
     }
-    return pa.table({name: columns[name] for name in MEMBER_SCHEMA.names}, schema=MEMBER_SCHEMA).take(order)
+    return pa.table({name: columns[name] for name in MEMBER_SCHEMA.names}, schema=MEMBER_SCHEMA)
+
+
+def _member_assets(books: Books, proposal: Proposal, order: IntArray) -> Column:
+    coded = (
+        books.kept("coded assets", books.external.column("asset").dictionary_encode),
+        books.kept("other coded assets", books.ledger.column("asset").dictionary_encode),
+    )
+    rows = proposal.external.rows, proposal.ledger.rows
+    codes = [np.asarray(part.indices.to_numpy())[at] for part, at in zip(coded, rows, strict=True)]
+    words = pa.concat_arrays([part.dictionary for part in coded])
+    return words.take(pa.array(np.concatenate([codes[0], codes[1] + len(coded[0].dictionary)])[order]))
 
 
 def _other_items(books: Books, rows: Column) -> dict[str, Column]:
@@ -178,8 +191,13 @@ def _other_items(books: Books, rows: Column) -> dict[str, Column]:
     return {"line_id": blank, "entry_id": entries, "line_no": numbers, "asset": asset}
 
 
-def _roles(is_residual: BoolArray, role: str) -> Column:
-    return kernel.if_else(pa.array(is_residual), role, "principal")
+def _roles(proposal: Proposal, order: IntArray) -> Column:
+    role = proposal.residual_role
+    words = pa.array(["principal", role, proposal.ledger_residual_role or role])
+    places = np.concatenate(
+        [proposal.external_is_fee.astype(np.int8), proposal.ledger_is_fee.astype(np.int8) * 2]
+    )
+    return words.take(pa.array(places[order]))
 
 
 def _ambiguous(books: Books, undecided: Sequence[Undecided]) -> pa.Table:
@@ -228,7 +246,5 @@ def _component_keys(books: Books, one: Undecided) -> Column:
     for rows in (one.external_rows, one.ledger_rows):
         pairs = np.unique(np.stack([one.component, rows]), axis=1)
         sides.append(Membership(group=pairs[0], rows=pairs[1]))
-    keys = group_keys(books, sides[0], sides[1], len(one.reasons))
-    return pa.array(
-        hexadecimal_digests(pa.array([f"ambiguous\n{key}" for key in keys], pa.string())), pa.string()
-    )
+    keys = group_key_column(books, sides[0], sides[1], len(one.reasons))
+    return digests(kernel.binary_join_element_wise("ambiguous", keys, "\n"))

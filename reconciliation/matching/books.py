@@ -130,12 +130,15 @@ class Side:
 
     def identities(self, rows: IntArray) -> Column:
         """The item's own name, free of surrogate ids; the length keeps any key unambiguous."""
+        return kernel.binary_join_element_wise(*self.identity_parts(rows), "")
+
+    def identity_parts(self, rows: IntArray) -> "list[Column | str]":
+        """What, joined, is the item's own name; what is the same for all rows is one text."""
         key, number, _ = _NAMES[self.name]
         at = pa.array(rows)
         keys = self.column(key).take(at)
-        lengths = kernel.cast(kernel.utf8_length(keys), pa.string())
-        numbers = kernel.cast(self.column(number).take(at), pa.string())
-        return kernel.binary_join_element_wise(self.name, lengths, keys, numbers, ":")
+        parts: list[Column | str] = [f"{self.name}:", _text(kernel.utf8_length(keys)), ":", keys, ":"]
+        return [*parts, _text(self.column(number).take(at))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +160,7 @@ class Books:
     window_days: int | None
     external_purse: IntArray  # codes of (account, asset); between two sources of the asset
     ledger_purse: IntArray
+    explains: bool = True  # False: groups are told without their evidence, for those who only count them
     _agreements: dict[tuple[ReferencePair, bool], Agreement] = field(default_factory=dict)
     _kept: dict[str, Any] = field(default_factory=dict)
 
@@ -177,11 +181,14 @@ class Books:
         references: tuple[ReferencePair, ...],
         window_days: int | None,
         by_account: bool,
+        explains: bool = True,
     ) -> Self:
         """Both sides with their purses coded alike; ``by_account`` False compares assets only."""
         names = ("asset", "account") if by_account else ("asset",)
         purses = [[side.column(name) for name in names] for side in (external, ledger)]
-        return cls(leg, external, ledger, references, window_days, *shared_row_codes(*purses))
+        return cls(
+            leg, external, ledger, references, window_days, *shared_row_codes(*purses), explains=explains
+        )
 
     def agreement(self, pair: ReferencePair, *, as_written: bool) -> Agreement:
         """Codes of the references as they are written, or normalised."""
@@ -243,3 +250,11 @@ def _whole(column: Column) -> Column:
 
 def _integers(column: Column) -> IntArray:
     return np.asarray(column.to_numpy(), dtype=np.int64)
+
+
+def _text(numbers: Column) -> "Column | str":
+    """Whole numbers as text; one text where all are equal, and there are several."""
+    ends = kernel.min_max(numbers).as_py()
+    if len(numbers) > 1 and ends["min"] == ends["max"]:
+        return str(ends["min"])
+    return kernel.cast(numbers, pa.string())

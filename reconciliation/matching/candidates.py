@@ -1,9 +1,9 @@
 """Candidate edges between two sides: equal purse, equal amount, an agreeing reference, dates within the window.
 
 Every join is an equality join of integers. A reference that one unit of either side carries needs no more than a look
-at its two carriers; only what is shared by several is keyed. Items that cannot be told apart (same content, same day) are joined once,
-by the first of them, so a thousand twins cost one edge and not a million. A key that would still cost more than
-``CANDIDATE_PAIRS_MAX`` edges is left open and named as a limit.
+at its two carriers; only what several share is keyed. Items that cannot be told apart (same content, same day) are
+joined once, by the first of them, so a thousand twins cost one edge and not a million. A key that would still cost
+more than ``CANDIDATE_PAIRS_MAX`` edges is left open and named as a limit.
 """
 
 from collections.abc import Callable, Sequence
@@ -200,7 +200,7 @@ def combined(*codes: IntArray) -> IntArray:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Keys:
-    """Dense codes of (reference, purse, amount) that occur on both sides, of the units at these places; -1 elsewhere."""
+    """Dense codes of (reference, purse, amount) of the units at these places; -1 where one side alone has it."""
 
     left_at: IntArray
     right_at: IntArray

@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Self
+from typing import Final, Self
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +19,9 @@ from reconciliation.matching.columns import BoolArray, Column, IntArray, kernel
 from reconciliation.matching.references import ABSENT
 from reconciliation.matching.result import Limit
 from reconciliation.sources import ReferencePair
+
+_AT_ONCE: Final = 250_000  # groups whose texts are written together; bounds memory, changes nothing
+_HEXADECIMAL: Final = np.frombuffer("".join(f"{byte:02x}" for byte in range(256)).encode(), np.uint16)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,25 +108,53 @@ class Sums:
     twins_external: IntArray
     twins_ledger: IntArray
 
+    def only(self, part: slice) -> Self:
+        """The sums of a run of groups."""
+        return type(self)(**{name: getattr(self, name)[part] for name in self.__slots__})
+
 
 def group_keys(books: Books, external: Membership, ledger: Membership, count: int) -> list[str]:
     """The key of each group: SHA-256 in hexadecimal of the leg and the sorted member identities, one per line."""
-    left = books.external.identities(external.rows)
-    right = books.ledger.identities(ledger.rows)
-    if len(left) == len(right) == count:
-        in_order = kernel.less_equal(left, right)
-        low, high = kernel.if_else(in_order, left, right), kernel.if_else(in_order, right, left)
-        texts = kernel.binary_join_element_wise(books.leg, low, high, "\n")
-    else:
+    found: list[str] = group_key_column(books, external, ledger, count).to_pylist()
+    return found
+
+
+def group_key_column(books: Books, external: Membership, ledger: Membership, count: int) -> Column:
+    """As ``group_keys``, as a column."""
+    if not len(external.rows) == len(ledger.rows) == count:
+        left = books.external.identities(external.rows)
+        right = books.ledger.identities(ledger.rows)
         texts = _joined_by_group(
             books.leg, np.concatenate([external.group, ledger.group]), pa.concat_arrays([left, right])
         )
-    return hexadecimal_digests(texts)
+        return digests(texts)
+    parts = [pa.array([], pa.string())]
+    for start in range(0, count, _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        parts.append(digests(_texts_of_pairs(books, external.rows[part], ledger.rows[part])))
+    return pa.concat_arrays(parts)
 
 
-def hexadecimal_digests(texts: Column) -> list[str]:
-    """SHA-256 of each text. Arrow has no such kernel; the digest itself is the cost."""
-    return [hashlib.sha256(str(text).encode()).hexdigest() for text in texts.to_pylist()]
+def _texts_of_pairs(books: Books, external_rows: IntArray, ledger_rows: IntArray) -> Column:
+    if books.external.name < books.ledger.name:  # then so are all their identities
+        parts = [
+            *books.external.identity_parts(external_rows),
+            "\n",
+            *books.ledger.identity_parts(ledger_rows),
+        ]
+        return kernel.binary_join_element_wise(f"{books.leg}\n", *parts, "")
+    left, right = books.external.identities(external_rows), books.ledger.identities(ledger_rows)
+    in_order = kernel.less_equal(left, right)
+    low, high = kernel.if_else(in_order, left, right), kernel.if_else(in_order, right, left)
+    return kernel.binary_join_element_wise(books.leg, low, high, "\n")
+
+
+def digests(texts: Column) -> Column:
+    """SHA-256 of each text in hexadecimal. Arrow has no such kernel; the digest itself is the cost."""
+    made = b"".join([hashlib.sha256(text).digest() for text in kernel.cast(texts, pa.binary()).to_pylist()])
+    letters = _HEXADECIMAL[np.frombuffer(made, np.uint8)]
+    ends = np.arange(len(texts) + 1, dtype=np.int32) * 64
+    return pa.StringArray.from_buffers(len(texts), pa.py_buffer(ends.data), pa.py_buffer(letters.data))
 
 
 def undone_pairs(
@@ -148,35 +179,62 @@ def explanation(
 ) -> Column:
     """Canonical JSON per group; ``*_rows`` are the rows whose references speak for it, ``fee`` is JSON itself.
 
-    ``extra``: further keys of the object, as columns of JSON.
+    ``extra``: further keys of the object, as columns of JSON. Many groups are one chunk after the other.
     """
-    number, date = json_text.numbers, json_text.dates
-    amounts = {
-        "difference_minor": number(sums.external_minor - sums.ledger_minor),
-        "external_minor": number(sums.external_minor),
-        "ledger_minor": number(sums.ledger_minor),
+    count = len(external_rows)
+    if not books.explains:
+        return pa.repeat("{}", count)
+    more = dict(extra) if fee is None else {**extra, "fee": fee}
+    parts = []
+    for start in range(0, max(count, 1), _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        fields: dict[str, json_text.Field] = {
+            **_circumstances(sums.only(part)),
+            "asset": _quoted_assets(books, external_rows[part]),
+            "pass": f'"{match_pass}"',
+            "references": _agreeing(books, external_rows[part], ledger_rows[part], pairs),
+            **{name: column[part] for name, column in more.items()},
+        }
+        parts.append(json_text.objects(fields))
+    return parts[0] if len(parts) == 1 else pa.chunked_array(parts)
+
+
+def _circumstances(sums: Sums) -> dict[str, json_text.Field]:
+    """What of the explanation follows from amounts, dates and counts."""
+    number = json_text.numbers_or_one
+    several = (sums.twins_external > 1) | (sums.twins_ledger > 1)
+    found: dict[str, json_text.Field] = {
+        "amounts": {
+            "difference_minor": number(sums.external_minor - sums.ledger_minor),
+            "external_minor": json_text.numbers(sums.external_minor),
+            "ledger_minor": json_text.numbers(sums.ledger_minor),
+        },
+        "counts": {"external": number(sums.external_count), "ledger": number(sums.ledger_count)},
+        "dates": {
+            "external": json_text.dates(sums.external_date),
+            "lag_days": number(sums.external_date - sums.ledger_date),
+            "ledger": json_text.dates(sums.ledger_date),
+        },
     }
-    dates = {
-        "external": date(sums.external_date),
-        "lag_days": number(sums.external_date - sums.ledger_date),
-        "ledger": date(sums.ledger_date),
-    }
-    fields = {
-        "amounts": json_text.objects(amounts),
-        "asset": json_text.quoted(books.external.column("asset").take(external_rows)),
-        "counts": json_text.objects(
-            {"external": number(sums.external_count), "ledger": number(sums.ledger_count)}
-        ),
-        "dates": json_text.objects(dates),
-        "pass": pa.array([f'"{match_pass}"'] * len(external_rows), pa.string()),
-        "references": _agreeing(books, external_rows, ledger_rows, pairs),
-    }
-    twins = json_text.objects({"external": number(sums.twins_external), "ledger": number(sums.twins_ledger)})
-    several = pa.array((sums.twins_external > 1) | (sums.twins_ledger > 1))
-    fields["interchangeable"] = kernel.if_else(several, twins, pa.scalar(None, pa.string()))
-    if fee is not None:
-        fields["fee"] = fee
-    return json_text.objects({**fields, **extra})
+    if several.any():
+        twins = json_text.objects(
+            {
+                "external": json_text.numbers(sums.twins_external),
+                "ledger": json_text.numbers(sums.twins_ledger),
+            }
+        )
+        found["interchangeable"] = kernel.if_else(pa.array(several), twins, pa.scalar(None, pa.string()))
+    return found
+
+
+def _quoted_assets(books: Books, external_rows: IntArray) -> Column | str:
+    codes, words = books.kept("quoted assets", lambda: _assets_by_code(books))
+    return str(words[0]) if len(words) == 1 else words.take(pa.array(codes[external_rows]))
+
+
+def _assets_by_code(books: Books) -> tuple[IntArray, Column]:
+    coded = books.external.column("asset").dictionary_encode()
+    return np.asarray(coded.indices.to_numpy(), dtype=np.int64), json_text.quoted(coded.dictionary)
 
 
 def _agreeing(
@@ -185,22 +243,25 @@ def _agreeing(
     """JSON list of the references that agree: as written, or only when normalised and then with both values."""
     found = []
     for pair in pairs:
-        columns = {"external": pa.scalar(f'"{pair.external}"'), "ledger": pa.scalar(f'"{pair.ledger}"')}
-        raw, normal = (books.agreement(pair, as_written=as_written) for as_written in (True, False))
+        columns = {"external": f'"{pair.external}"', "ledger": f'"{pair.ledger}"'}
+        raw = books.agreement(pair, as_written=True)
         as_written = _agrees(raw.external[external_rows], raw.ledger[ledger_rows])
-        comparable = _agrees(normal.external[external_rows], normal.ledger[ledger_rows]) & ~as_written
+        comparable = np.zeros(len(as_written), dtype=np.bool_)
+        at = np.flatnonzero(~as_written & (raw.external[external_rows] != ABSENT))
+        if len(at):
+            normal = books.agreement(pair, as_written=False)
+            comparable[at] = _agrees(normal.external[external_rows[at]], normal.ledger[ledger_rows[at]])
+        theirs = books.external.reference(pair.external)
         if as_written.any():
-            value = json_text.quoted(
-                _where(as_written, books.external.reference(pair.external), external_rows)
+            found.append(
+                _object_where(as_written, {"agree": '"raw"', **columns}, value=(theirs, external_rows))
             )
-            found.append(_object_where(value, {"agree": pa.scalar('"raw"'), **columns, "value": value}))
         if comparable.any():
-            ours = json_text.quoted(_where(comparable, books.ledger.reference(pair.ledger), ledger_rows))
-            theirs = json_text.quoted(
-                _where(comparable, books.external.reference(pair.external), external_rows)
+            ours = books.ledger.reference(pair.ledger), ledger_rows
+            fields = {"agree": '"normalised"', **columns}
+            found.append(
+                _object_where(comparable, fields, external_value=(theirs, external_rows), ledger_value=ours)
             )
-            values = {"external_value": theirs, "ledger_value": ours}
-            found.append(_object_where(theirs, {"agree": pa.scalar('"normalised"'), **columns, **values}))
     return json_text.lists(found, len(external_rows))
 
 
@@ -208,13 +269,17 @@ def _agrees(left: IntArray, right: IntArray) -> BoolArray:
     return np.asarray((left == right) & (left != ABSENT), dtype=np.bool_)
 
 
-def _where(keep: BoolArray, values: Column, rows: IntArray) -> Column:
-    """The values of these rows, null where not kept."""
-    return values.take(pa.array(rows, mask=~keep))
-
-
-def _object_where(value: Column, fields: dict[str, Column]) -> Column:
-    return kernel.if_else(kernel.is_valid(value), json_text.objects(fields), pa.scalar(None, pa.string()))
+def _object_where(keep: BoolArray, fields: dict[str, str], **values: tuple[Column, IntArray]) -> Column:
+    """Objects of the fields and of the values of these rows, where kept; null elsewhere."""
+    mask = None if keep.all() else ~keep
+    taken: dict[str, Column | str] = {
+        name: json_text.quoted(column.take(pa.array(rows, mask=mask)))
+        for name, (column, rows) in values.items()
+    }
+    parts: list[Column | str] = []
+    for name, value in sorted({**fields, **taken}.items()):
+        parts += ["," if parts else "{", f'"{name}":', value]
+    return kernel.binary_join_element_wise(*json_text.merged([*parts, "}"]), "")  # null where a value is
 
 
 def _joined_by_group(leg: str, group: IntArray, texts: Column) -> Column:

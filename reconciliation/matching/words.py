@@ -28,20 +28,14 @@ class Words:
     @classmethod
     def of(cls, columns: dict[str, Column]) -> Self:
         """The words of these columns of text."""
-        if not columns:
-            return cls(pa.array([], pa.string()), {}, [])
-        encoded = pa.chunked_array(list(columns.values()), pa.string()).dictionary_encode()
-        codes = {}
-        start = 0
-        chunks = encoded.combine_chunks() if encoded.num_chunks != 1 else encoded.chunk(0)
-        indices = chunks.indices
-        every = np.asarray(
-            kernel.fill_null(indices, -1).to_numpy() if indices.null_count else indices.to_numpy()
-        )
-        for name, column in columns.items():
-            codes[name] = every[start : start + len(column)]
-            start += len(column)
-        return cls(chunks.dictionary, codes, [])
+        codes: dict[str, IntArray] = {name: np.empty(0, dtype=np.int64) for name in columns}
+        filled = {name: column for name, column in columns.items() if len(column)}
+        if not filled:
+            return cls(pa.array([], pa.string()), codes, [])
+        encoded: Column = pa.chunked_array(list(filled.values()), pa.string()).dictionary_encode()
+        for name, chunk in zip(filled, encoded.chunks, strict=True):  # they have one dictionary
+            codes[name] = np.asarray(kernel.fill_null(chunk.indices, -1).to_numpy())
+        return cls(encoded.chunk(0).dictionary, codes, [])
 
     def __contains__(self, name: str) -> bool:
         return name in self.codes
