@@ -21,6 +21,7 @@ Laws kept here:
 
 ``calendars`` counts business days and places instants on them; ``open_items`` holds the order of precedence;
 ``references``, ``pairs``, ``mismatches``, ``duplicates`` and ``ambiguity`` find what belongs together;
+``variances`` says what a fee or a conversion should have been;
 ``windows`` says when an item is due and ``lags`` when it will probably clear; ``expected_files`` says which files are
 owed and when they are due, ``gaps`` judges files and balances, ``limits`` tells of bounds that matching met;
 ``severity`` weighs; ``finishing`` makes of ``drafts`` the tables that ``shapes`` describes. ``quality`` asks afterwards

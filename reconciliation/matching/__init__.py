@@ -11,7 +11,8 @@ Laws:
   which of equal twins they take are one explanation; all others are ambiguous, are told, and are left to people.
 - A present, well-formed and different identifying reference is evidence against, whatever else agrees.
 - Every item is in at most one group; the sums of a group are the sums of its members; a difference other than zero is
-  a fee that a schedule or the external line itself explains. Amounts are integers of minor units.
+  a fee that a schedule or the external line itself explains, or the rest of a conversion at the rate the statement
+  names. A group of one side comes to nothing. Amounts are integers of minor units.
 - No match without an explanation: canonical JSON with the references that agree, amounts, dates, lag and fee.
 - What people undid is never proposed again.
 - Nothing is cut silently: each bound that was met is named in ``MatchResult.limits``.
