@@ -111,8 +111,8 @@ def test_a_fee_that_the_line_itself_denies_explains_nothing() -> None:
     [
         (EXACT, "INV-10017", 10_000),
         (IN_TEXT, None, 8_000),
-        (LOST_PREFIX, "10017", 7_000),
-        (NEAR, "INV-10071", 6_000),
+        (LOST_PREFIX, "10017", 8_000),
+        (NEAR, "INV-10071", 8_000),
     ],
 )
 def test_a_reference_is_worth_less_the_less_of_it_arrived(
@@ -128,7 +128,7 @@ def test_a_near_reference_is_worth_less_where_many_are_near() -> None:
     every = np.arange(8, dtype=np.int64)
     dense = Edges(external=every * 0, ledger=every, similarity=every * 0 + NEAR)
     assert scored(opened, dense).reference.tolist() == [0] * 8
-    assert scored(opened, one_edge(NEAR)).reference == 6_000
+    assert scored(opened, one_edge(NEAR)).reference == 8_000
 
 
 def test_a_reference_that_many_lines_share_is_worth_little() -> None:
@@ -257,3 +257,20 @@ def test_names_of_nobody_are_never_doubtful() -> None:
 def test_equal_amounts_are_equal_whatever_the_fee_schedules_say() -> None:
     opened = books([external("E1", 100, kind="charge")], [ledger("L1", 100, kind="charge")])
     assert scored(opened, one_edge(NO_REFERENCE), fees=(schedule(14_000, 20),)).amount_is == EQUAL_AMOUNT
+
+
+def test_a_line_without_a_reference_has_the_credit_of_those_that_found_their_partner() -> None:
+    theirs = [external(f"E{at:02}", at + 1, ref_end_to_end=f"REF-{at:05}") for at in range(15)] + [
+        external("F1", 99)
+    ]
+    ours = [ledger(f"L{at:02}", at + 1, ref_end_to_end=f"REF-{at:05}") for at in range(15)] + [
+        ledger("M1", 99)
+    ]
+    opened = books(theirs, ours)
+    closed = np.array([15], dtype=np.int64)  # only F1 and M1 are left
+    found = score(
+        opened, one_edge(NO_REFERENCE, 15, 15), closed, closed, context=MatchContext(), schedules=()
+    )
+    assert found.presence.tolist() == [4_000]
+    assert scored(opened, one_edge(NO_REFERENCE, 15, 15)).presence.tolist() == [0]
+    assert scored(opened, one_edge(EXACT)).presence.tolist() == [0]
