@@ -7,7 +7,7 @@ runs from the days before it.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +18,8 @@ from reconciliation.daily.learned import NOTHING, known_lags, moved_cursors, wit
 from reconciliation.items import EXTERNAL_ITEM_SCHEMA, LEDGER_ITEM_SCHEMA
 from reconciliation.matching import MatchContext, MatchResult, match_day
 from reconciliation.sources import PRESET_PASSES, FeeSchedule, GroupRule, Lag, MatchRules, ReferencePair
+
+_EPOCH: Final = date(1970, 1, 1)
 
 kernel: Any = pyarrow.compute  # its stubs do not know that kernels take plain values
 
@@ -35,9 +37,10 @@ def matched_by_day(world: HardWorld) -> MatchResult:
     lessons, cursors = NOTHING, context.chain_cursors
     results: list[MatchResult] = []
     for day in world.days:
+        as_of = (day - _EPOCH).days
         external = pa.concat_tables([external, _of_day(theirs, day)])
         ledger = pa.concat_tables([ledger, _of_day(ours, day)])
-        told = replace(context, lag_counts=known_lags(lessons, day), chain_cursors=cursors)
+        told = replace(context, as_of=as_of, lag_counts=known_lags(lessons, day), chain_cursors=cursors)
         result = match_day(external, ledger, rules, told)
         results.append(result)
         external, _ = _parted(external, "line_id", result)
@@ -74,8 +77,7 @@ def hard_rules() -> MatchRules:
 
 def hard_context(world: HardWorld) -> MatchContext:
     """The bank's calendar and contract; nothing was learned yet."""
-    epoch = date(1970, 1, 1)
-    days = np.array([(day - epoch).days for day in world.business_days], dtype=np.int64)
+    days = np.array([(day - _EPOCH).days for day in world.business_days], dtype=np.int64)
     return MatchContext(
         business_days=days, lag=Lag(earliest=0, expected=1, latest=LAG_LATEST), ledger_lag_latest=0
     )
