@@ -6,7 +6,9 @@ which the strict passes left because it was not the only explanation. Every pair
 - its amounts are equal, or their difference is the fee that a schedule predicts;
 - its bits reach the logarithm of the number of its rivals and ``confirm_bits`` more, less what is known beforehand of
   a line that carries no reference: that like the lines which do it has a partner at all;
-- the best choice among all competing pairs contains it, by a margin of ``margin_bits``.
+- the best choice among all competing pairs contains it, by a margin of ``margin_bits``;
+- its ledger line does not wait for a line that names it: what agrees in no reference takes an entry that has one only
+  when that entry is overdue.
 
 Anything else of which more speaks for it than chance is a suggestion, with the reason and the two best alternatives;
 where only the margin is missing, the lines are ambiguous. Made pairs are named after their strongest evidence.
@@ -22,7 +24,7 @@ from reconciliation.matching.amount_and_lag import find_by_amount_and_lag
 from reconciliation.matching.assignment import assign
 from reconciliation.matching.books import Books, Side
 from reconciliation.matching.candidates import combined, limit_at, telling_columns
-from reconciliation.matching.columns import BoolArray, IntArray
+from reconciliation.matching.columns import BoolArray, IntArray, flags, kernel
 from reconciliation.matching.context import MatchContext
 from reconciliation.matching.edges import (
     EXACT,
@@ -35,6 +37,7 @@ from reconciliation.matching.edges import (
     Edges,
     Keyed,
     agreeing,
+    business_day_numbers,
     joined,
     merged,
     within_window,
@@ -81,7 +84,7 @@ def weigh(
     limits, made = list(met), []
     while True:
         keep = _weight(scores) > 0
-        decided = _decide(books, rules, _only(edges, keep), scores.only(keep))
+        decided = _decide(books, rules, context, _only(edges, keep), scores.only(keep))
         limits.extend(decided.limits)
         if not decided.made.any():
             break
@@ -172,7 +175,9 @@ def _weight(scores: Scores) -> IntArray:
     return scores.total - scores.lag // 2 - scores.rivals + PRESENCE_MILLIBITS
 
 
-def _decide(books: Books, rules: MatchRules, edges: Edges, scores: Scores) -> _Decision:
+def _decide(
+    books: Books, rules: MatchRules, context: MatchContext, edges: Edges, scores: Scores
+) -> _Decision:
     """The best choice among pairs whose amounts agree, and which of it is sure enough to be made."""
     weight = _weight(scores)
     at = np.flatnonzero(scores.amount_is != OTHER_AMOUNT)
@@ -202,13 +207,33 @@ def _decide(books: Books, rules: MatchRules, edges: Edges, scores: Scores) -> _D
         needed=needed,
         margin=margin,
         is_chosen=is_chosen,
+        waits=_waits(books, context, edges),
         rivals=rivals,
         twins=twins,
     )
-    made = is_chosen & (scores.total >= needed) & (margin >= rules.margin_bits * 1_000)
+    made = is_chosen & (scores.total >= needed) & (margin >= rules.margin_bits * 1_000) & ~pairs.waits
     limits = tuple(_too_large(books, rules, pairs, component, chosen.too_large))
     left_out = np.isin(component, chosen.too_large)
     return _without(_Decision(pairs=pairs, made=made, component=component, limits=limits), left_out)
+
+
+def _waits(books: Books, context: MatchContext, edges: Edges) -> BoolArray:
+    """Pairs without any reference whose ledger line names one that this source's lines carry, and is not overdue.
+
+    The line that names it may still come; what only looks alike has to wait for that.
+    """
+    waits = np.zeros(len(edges), dtype=np.bool_)
+    if context.as_of is None:
+        return waits
+    named = np.zeros(len(books.ledger), dtype=np.bool_)
+    for pair in books.references:
+        values = books.external.reference(pair.external)
+        if 4 * values.null_count <= 3 * len(values):  # a quarter of the lines, at least, carry it
+            named |= flags(kernel.is_valid(books.ledger.reference(pair.ledger)))
+    today = business_day_numbers(context, np.array([context.as_of]))[0]
+    age = today - business_day_numbers(context, books.ledger.business_date[edges.ledger])
+    waits |= (edges.similarity == NO_REFERENCE) & named[edges.ledger] & (age <= context.lag.latest)
+    return waits
 
 
 def _without(decision: _Decision, left_out: BoolArray) -> _Decision:

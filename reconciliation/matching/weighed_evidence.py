@@ -36,6 +36,7 @@ class Weighed:
     needed: IntArray  # millibits
     margin: IntArray  # millibits; meaningful where ``is_chosen``
     is_chosen: BoolArray
+    waits: BoolArray  # the ledger line may still be claimed by its own reference
     rivals: tuple[IntArray, IntArray]  # lines of either side in the component
     twins: tuple[IntArray, IntArray]
 
@@ -52,6 +53,7 @@ class Weighed:
             needed=self.needed[at],
             margin=self.margin[at],
             is_chosen=self.is_chosen[at],
+            waits=self.waits[at],
             rivals=(self.rivals[0][at], self.rivals[1][at]),
             twins=(self.twins[0][at], self.twins[1][at]),
         )

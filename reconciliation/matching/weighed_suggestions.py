@@ -98,17 +98,20 @@ def _reasons(books: Books, rules: MatchRules, pairs: Weighed) -> Column:
         "",
     )
     taken = "its ledger line fits another external line better"
+    waits = "its ledger line carries a reference, and a line that names it may still come in due time"
     return kernel.case_when(
         pa.StructArray.from_arrays(
             [
                 pa.array(scores.amount_is == OTHER_AMOUNT),
                 pa.array(scores.total < pairs.needed),
+                pa.array(pairs.is_chosen & pairs.waits),
                 pa.array(pairs.is_chosen),
             ],
-            names=["amount", "bits", "margin"],
+            names=["amount", "bits", "waits", "margin"],
         ),
         amounts,
         bits,
+        waits,
         margin,
         pa.array([taken] * len(scores.total), pa.string()),
     )
