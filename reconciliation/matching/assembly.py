@@ -135,7 +135,7 @@ def _members(books: Books, proposal: Proposal, keys: Column) -> pa.Table:
     """Members group by group, external first."""
     external, ledger = proposal.external.rows, proposal.ledger.rows
     group = np.concatenate([proposal.external.group, proposal.ledger.group])
-    order = np.argsort(group, kind="stable")
+    order = _by_group(group, len(external))
     ours = np.asarray(order < len(external), dtype=np.bool_)
     mirrored = -1 if _between_sources(books) else 1
     allocated = np.concatenate(
@@ -167,6 +167,15 @@ def _members(books: Books, proposal: Proposal, keys: Column) -> pa.Table:
         "role": _roles(proposal, order),
     }
     return pa.table({name: columns[name] for name in MEMBER_SCHEMA.names}, schema=MEMBER_SCHEMA)
+
+
+def _by_group(group: IntArray, external: int) -> IntArray:
+    """Places of the members group by group; of pairs, which most groups are, without sorting."""
+    if 2 * external == len(group) and np.array_equal(group[:external], group[external:]):
+        numbers = np.arange(len(group)).reshape(2, -1)
+        if (np.diff(group[:external]) > 0).all():
+            return np.asarray(numbers.T.ravel(), dtype=np.int64)
+    return np.argsort(group, kind="stable")
 
 
 def _member_assets(books: Books, proposal: Proposal, order: IntArray) -> Column:

@@ -25,6 +25,7 @@ _NAMES: Final = {
     "external": ("line_key", "version", "line_id"),
     "ledger": ("entry_key", "line_no", "entry_id"),
 }
+_FEW: Final = 4  # from so many in one on, a whole column is as quickly put in order
 # What makes two items of a side interchangeable beside account, asset, amount and references.
 _EXTERNAL_CONTENT: Final = ("kind", "counterparty", "fee_minor", "original_amount_minor", "original_asset")
 _LEDGER_CONTENT: Final = ("kind", "counterparty", "fx_asset", "fx_amount_minor")
@@ -40,7 +41,7 @@ class Side:
     content: tuple[str, ...]
     amount_minor: IntArray
     business_date: IntArray  # days since 1970-01-01
-    _cache: dict[str, Any] = field(default_factory=dict)
+    cached: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def external(cls, items: pa.Table, *, mirrored: bool = False) -> Self:
@@ -76,44 +77,56 @@ class Side:
     @property
     def table(self) -> pa.Table:
         """All columns in canonical order; for a few columns of many items, ``column`` is the cheaper way."""
-        if "table" not in self._cache:
+        if "table" not in self.cached:
             columns = [self.column(name) for name in self.items.column_names]
-            self._cache["table"] = pa.table(columns, schema=self.items.schema)
-        found: pa.Table = self._cache["table"]
+            self.cached["table"] = pa.table(columns, schema=self.items.schema)
+        found: pa.Table = self.cached["table"]
         return found
 
     def column(self, name: str) -> Column:
         """One column in canonical order."""
-        if name not in self._cache:
+        if name not in self.cached:
             values = self.items[name]
             if values.null_count == len(values):
-                self._cache[name] = pa.nulls(len(values), values.type)
+                self.cached[name] = pa.nulls(len(values), values.type)
             else:
                 whole = _whole(values)
-                self._cache[name] = whole if self.order is None else whole.take(self.order)
-        return self._cache[name]
+                self.cached[name] = whole if self.order is None else whole.take(self.order)
+        return self.cached[name]
+
+    def at(self, name: str, rows: IntArray) -> Column:
+        """One column of these rows; few rows do not put the whole column in order."""
+        if name in self.cached or self.order is None or len(rows) * _FEW > len(self):
+            return self.column(name).take(pa.array(rows))
+        return _whole(self.items[name]).take(self.order.take(pa.array(rows)))
 
     def reference(self, name: str) -> Column:
         """A reference column, null where there is none to compare."""
         key = f"reference {name}"
-        if key not in self._cache:
-            self._cache[key] = present(self.column(name))
-        return self._cache[key]
+        if key not in self.cached:
+            self.cached[key] = present(self.column(name))
+        return self.cached[key]
 
     def normalised(self, name: str) -> Column:
         """A reference column in comparable form."""
         key = f"normalised {name}"
-        if key not in self._cache:
+        if key not in self.cached:
             values = self.reference(name)
-            self._cache[key] = values if values.null_count == len(values) else normalised(values)
-        return self._cache[key]
+            self.cached[key] = values if values.null_count == len(values) else normalised(values)
+        return self.cached[key]
+
+    def normalised_at(self, name: str, rows: IntArray) -> Column:
+        """A reference column of these rows in comparable form."""
+        if f"normalised {name}" in self.cached:
+            return self.cached[f"normalised {name}"].take(pa.array(rows))
+        return normalised(present(self.at(name, rows)))
 
     def is_well_formed(self, name: str) -> BoolArray:
         """Where a reference column holds a value long enough to contradict another."""
         key = f"well formed {name}"
-        if key not in self._cache:
-            self._cache[key] = is_well_formed(self.normalised(name))
-        found: BoolArray = self._cache[key]
+        if key not in self.cached:
+            self.cached[key] = is_well_formed(self.reference(name))
+        found: BoolArray = self.cached[key]
         return found
 
     def integers(self, name: str) -> IntArray:
@@ -122,10 +135,12 @@ class Side:
 
     def content_codes(self, name: str, rows: IntArray) -> IntArray:
         """Codes of a column on these rows: equal values equal codes, null 0."""
-        values = self.reference(name) if name in EXTERNAL_REFERENCE_COLUMNS else self.column(name)
+        values = self.at(name, rows)
+        if name in EXTERNAL_REFERENCE_COLUMNS:
+            values = present(values)
         if values.null_count == len(values):
             return np.zeros(len(rows), dtype=np.int64)
-        codes = values.take(rows).dictionary_encode().indices
+        codes = values.dictionary_encode().indices
         return np.asarray(kernel.fill_null(codes, -1).to_numpy(), dtype=np.int64) + 1
 
     def identities(self, rows: IntArray) -> Column:
@@ -135,10 +150,9 @@ class Side:
     def identity_parts(self, rows: IntArray) -> "list[Column | str]":
         """What, joined, is the item's own name; what is the same for all rows is one text."""
         key, number, _ = _NAMES[self.name]
-        at = pa.array(rows)
-        keys = self.column(key).take(at)
+        keys = self.at(key, rows)
         parts: list[Column | str] = [f"{self.name}:", _text(kernel.utf8_length(keys)), ":", keys, ":"]
-        return [*parts, _text(self.column(number).take(at))]
+        return [*parts, _text(self.at(number, rows))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +247,11 @@ class Books:
             found[at] |= both & (agreement.external[rows[0]] != agreement.ledger[rows[1]])
         return found
 
+    def forget(self) -> None:
+        """Gives back the memory of what was kept; all of it can be made again."""
+        for kept in (self.external.cached, self.ledger.cached, self._agreements, self._kept):
+            kept.clear()
+
     def own_name_columns(self) -> tuple[str, ...]:
         """Columns that identify under the same name on both sides: there, a difference is evidence against."""
         return tuple(pair.external for pair in self.references if pair.external == pair.ledger)
@@ -240,7 +259,14 @@ class Books:
     def well_formed(self, column: str) -> tuple[Agreement, BoolArray, BoolArray]:
         """Normalised codes of a column that identifies on both sides, and where either side is well formed."""
         agreement = self.agreement(ReferencePair(external=column, ledger=column), as_written=False)
-        return agreement, self.external.is_well_formed(column), self.ledger.is_well_formed(column)
+        return agreement, *self.kept(f"well formed {column}", lambda: self._well_formed(column))
+
+    def _well_formed(self, column: str) -> tuple[BoolArray, BoolArray]:
+        words = self.kept("words", self._all_words)
+        external, ledger = f"external {column}", f"ledger {column}"
+        if external in words and ledger in words:
+            return words.is_well_formed(external), words.is_well_formed(ledger)
+        return self.external.is_well_formed(column), self.ledger.is_well_formed(column)
 
 
 def _whole(column: Column) -> Column:

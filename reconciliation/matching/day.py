@@ -22,7 +22,12 @@ from reconciliation.sources import LegRule, MatchRules, ReferencePair
 
 
 def match_day(
-    external: pa.Table, ledger: pa.Table, rules: MatchRules, context: MatchContext | None = None
+    external: pa.Table,
+    ledger: pa.Table,
+    rules: MatchRules,
+    context: MatchContext | None = None,
+    *,
+    explain: bool = True,
 ) -> MatchResult:
     """Groups among the open lines of a source and the open ledger lines on its accounts, up to and including one day.
 
@@ -32,6 +37,7 @@ def match_day(
         rules: passes in their order, identifying references, window in calendar days, fee schedules, bounds.
         context: the business calendar, what was learned of lags, what people decided; what they undid is never
             proposed again, and no rival to another explanation.
+        explain: False leaves the evidence blank, for those who only count.
     """
     context = context or MatchContext()
     books = Books.open(
@@ -41,6 +47,7 @@ def match_day(
         references=rules.references,
         window_days=rules.window_days,
         by_account=True,
+        explains=explain,
     )
     passes = (DECISION, *rules.passes) if context.forced else rules.passes
     steps = [step for name in passes for step in steps_of(name, books, rules, context)]
@@ -125,6 +132,7 @@ def _run(books: Books, passes: tuple[str, ...], steps: list[Step]) -> _Found:
         proposals.extend(found.proposals)
         if not found.proposals:
             limits = tuple(dict.fromkeys(found.limits))
+            books.forget()
             result = assemble(
                 books, passes, proposals, found.undecided, limits, suggestions=found.suggestions
             )

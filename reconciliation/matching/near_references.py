@@ -154,7 +154,7 @@ def _of_pair(
 
 def _library(side: Side, name: str, rows: IntArray, money: IntArray) -> _Library:
     """The references of these rows that are long enough to be near another."""
-    forms = side.normalised(name).take(pa.array(rows))
+    forms = side.normalised_at(name, rows)
     sound = flags(kernel.starts_with(forms, pattern="N"))
     sound &= flags(kernel.greater(kernel.utf8_length(forms), REFERENCE_LENGTH_MIN)) & (money >= 0)
     rows, money = rows[sound], money[sound]

@@ -22,7 +22,9 @@ NO_REFERENCE: Final = pa.array(
 
 
 _OF_NO_REFERENCE: Final = np.array([0, 6, 11])  # bytes of the above
-_IS_NORMAL: Final = np.isin(np.arange(256), np.frombuffer(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", np.uint8))
+_IS_ODD: Final = np.isin(
+    np.arange(256), np.frombuffer(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", np.uint8), invert=True
+)  # bytes that no normal form is written with, or of which there are several forms
 _FEW: Final = 8  # from so many in one on, a part is rewritten by itself
 
 
@@ -55,10 +57,8 @@ def is_normal(values: Column) -> BoolArray:
     result = np.asarray(np.diff(ends) >= NORMALISED_LENGTH_MIN, dtype=np.bool_)
     if len(data):
         result &= data[np.minimum(ends[:-1], len(data) - 1)] != ord("0")
-        sound = _IS_NORMAL[data[ends[0] : ends[-1]]]
-        if not sound.all():
-            odd = np.concatenate([[0], np.cumsum(~sound, dtype=np.int64)])
-            result &= odd[ends[1:] - ends[0]] == odd[ends[:-1] - ends[0]]
+        odd = np.flatnonzero(_IS_ODD[data[ends[0] : ends[-1]]]) + ends[0]
+        result[np.searchsorted(ends, odd, side="right") - 1] = False
     if values.null_count:
         result |= flags(kernel.is_null(values))
     return result
@@ -76,9 +76,14 @@ def _rewritten(values: Column) -> Column:
     )
 
 
-def is_well_formed(comparable: Column) -> BoolArray:
-    """Which comparable forms (as ``normalised`` gives them) are long enough to contradict another."""
-    return flags(kernel.starts_with(comparable, pattern="N"))
+def is_well_formed(values: Column) -> BoolArray:
+    """Which references are, once normalised, long enough to contradict another."""
+    found = is_normal(values)
+    unusual = np.flatnonzero(~found)
+    found[unusual] = flags(kernel.starts_with(_rewritten(values.take(pa.array(unusual))), pattern="N"))
+    if values.null_count:
+        found &= flags(kernel.is_valid(values))
+    return found
 
 
 def shared_codes(external: Column, ledger: Column) -> tuple[IntArray, IntArray]:

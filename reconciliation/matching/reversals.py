@@ -157,10 +157,10 @@ def _corrections(search: _Search, rows: IntArray) -> tuple[Families, tuple[Limit
     """Open entries that hang together by what they correct, and come to nothing in one purse."""
     ledger = search.books.ledger
     nothing = _ledger_families(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
-    corrects = ledger.column("corrects_entry_key").take(pa.array(rows))
+    corrects = ledger.at("corrects_entry_key", rows)
     if corrects.null_count == len(corrects):
         return nothing, ()
-    keys = ledger.column("entry_key").take(pa.array(rows))
+    keys = ledger.at("entry_key", rows)
     linked = kernel.or_(
         kernel.is_in(keys, value_set=corrects.drop_null()),
         kernel.is_in(corrects, value_set=keys, skip_nulls=True),

@@ -56,7 +56,7 @@ def find_same_number(
 
 def numbers_of(side: Side, column: str, rows: IntArray) -> Column:
     """The number at the end of each row's reference, null where it has none of four digits, or six with its zeros."""
-    values = side.normalised(column).take(pa.array(rows))
+    values = side.normalised_at(column, rows)
     if values.null_count == len(values):
         return pa.nulls(len(values), pa.string())
     ends = kernel.struct_field(kernel.extract_regex(values, pattern=r"^N.*?(?P<number>[0-9]+)$"), "number")

@@ -77,7 +77,7 @@ def _known(books: Books, rows: IntArray) -> tuple[Column, IntArray]:
     names = dict.fromkeys((*(pair.ledger for pair in books.references), *_ALWAYS_KNOWN))
     texts, places = [pa.array([], pa.string())], [_NOTHING]
     for name in names:
-        values = books.ledger.column(name).take(pa.array(rows))
+        values = books.ledger.at(name, rows)
         at = np.flatnonzero(flags(kernel.is_valid(values)))
         forms = normalised(present(values.take(pa.array(at))))
         sound = np.flatnonzero(flags(kernel.starts_with(forms, pattern="N")))
@@ -92,7 +92,7 @@ def _named(side: Side, rows: IntArray, words: Column) -> tuple[IntArray, IntArra
     """Which of the words the texts of external rows hold, as positions in ``words`` and in ``rows``."""
     found, places = [pa.array([], pa.string())], [_NOTHING]
     for name in ("text", *EXTERNAL_REFERENCE_COLUMNS):
-        values = side.column(name).take(pa.array(rows))
+        values = side.at(name, rows)
         at = np.flatnonzero(flags(kernel.is_valid(values)))
         if not len(at):
             continue

@@ -13,7 +13,7 @@ from typing import Self
 import numpy as np
 import pyarrow as pa
 
-from reconciliation.matching.columns import Column, IntArray, kernel
+from reconciliation.matching.columns import BoolArray, Column, IntArray, flags, kernel
 from reconciliation.matching.references import ABSENT, is_normal, normalised
 
 
@@ -23,7 +23,7 @@ class Words:
 
     words: Column
     codes: dict[str, IntArray]
-    _forms: list[IntArray]
+    _forms: list[tuple[IntArray, BoolArray]]
 
     @classmethod
     def of(cls, columns: dict[str, Column]) -> Self:
@@ -42,7 +42,7 @@ class Words:
 
     def shared_codes(self, external: str, ledger: str, *, as_written: bool) -> tuple[IntArray, IntArray]:
         """Equal values get equal codes from 1 on; null, and ledger values no external line has, get ``ABSENT``."""
-        number = np.arange(len(self.words)) if as_written else self._normal()
+        number = np.arange(len(self.words)) if as_written else self._normal()[0]
         left, right = (np.append(number, -1)[self.codes[name]] for name in (external, ledger))
         known = np.zeros(int(number.max(initial=-1)) + 2, dtype=np.bool_)
         known[left] = True
@@ -51,18 +51,24 @@ class Words:
         place = np.where(known, np.cumsum(known), ABSENT)
         return place[left], place[right]
 
-    def _normal(self) -> IntArray:
-        """For each word the number of its comparable form; a word that is its own form keeps its number."""
+    def is_well_formed(self, name: str) -> BoolArray:
+        """Where a column holds a word that is long enough, once normalised, to contradict another."""
+        return np.asarray(np.append(self._normal()[1], False)[self.codes[name]], dtype=np.bool_)
+
+    def _normal(self) -> tuple[IntArray, BoolArray]:
+        """For each word the number of its comparable form, and whether that is well formed; a word that is its own
+        form keeps its number.
+        """
         if not self._forms:
             self._forms.append(self._numbered_forms())
         return self._forms[0]
 
-    def _numbered_forms(self) -> IntArray:
+    def _numbered_forms(self) -> tuple[IntArray, BoolArray]:
         count = len(self.words)
         numbers = np.arange(count)
         unusual = np.flatnonzero(~is_normal(self.words))
         if not len(unusual):
-            return numbers
+            return numbers, np.ones(count, dtype=np.bool_)
         forms = normalised(self.words.take(pa.array(unusual)))
         own_text = kernel.starts_with(
             forms, pattern="N"
@@ -75,7 +81,9 @@ class Words:
         meets = normal & (same >= 0)
         numbers[meets] = count + same[meets]
         numbers[unusual] = count + encoded.indices.to_numpy()
-        return numbers
+        sound = normal
+        sound[unusual] = flags(own_text)
+        return numbers, sound
 
 
 def shared_row_codes(external: Sequence[Column], ledger: Sequence[Column]) -> tuple[IntArray, IntArray]:
