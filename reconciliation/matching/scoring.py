@@ -109,11 +109,17 @@ def score(
         presence=unknown,
         amount_is=amount_is,
     )
-    return held_against(books, edges, of_the_pair, external_rows, ledger_rows)
+    return held_against(books, edges, of_the_pair, external_rows, ledger_rows, context=context)
 
 
 def held_against(
-    books: Books, edges: Edges, scores: Scores, external_rows: IntArray, ledger_rows: IntArray
+    books: Books,
+    edges: Edges,
+    scores: Scores,
+    external_rows: IntArray,
+    ledger_rows: IntArray,
+    *,
+    context: MatchContext,
 ) -> Scores:
     """The scores anew where they depend on what is still open: rivals, presence, and what is near by accident."""
     rivals = rivals_of(books, external_rows, ledger_rows)
@@ -121,7 +127,7 @@ def held_against(
         scores,
         reference=_reference(books, edges, _ledger_twins(books)[edges.ledger], int(rivals.sum())),
         rivals=millibits(rivals[np.searchsorted(external_rows, edges.external)]),
-        presence=_presence(books, external_rows)[edges.external],
+        presence=_presence(books, external_rows, context)[edges.external],
     )
 
 
@@ -142,10 +148,12 @@ def rivals_of(books: Books, external_rows: IntArray, ledger_rows: IntArray) -> I
     return np.asarray(np.maximum(found, 1), dtype=np.int64)
 
 
-def _presence(books: Books, external_rows: IntArray) -> IntArray:
+def _presence(books: Books, external_rows: IntArray, context: MatchContext) -> IntArray:
     """Per external row: of the lines that carry a reference so many found their partner, and so one that carries none
-    most likely has one too. A line whose reference found nobody gets no such credit.
+    most likely has one too. A line whose reference found nobody gets no such credit. What days before confirmed counts
+    among the found, and then what they left open counts among the open.
     """
+    before = sum(often for _, often in context.lag_counts)
     carries = np.zeros(len(books.external), dtype=np.bool_)
     for pair in books.references:
         values, answers = books.external.reference(pair.external), books.ledger.reference(pair.ledger)
@@ -155,9 +163,9 @@ def _presence(books: Books, external_rows: IntArray) -> IntArray:
     day = books.external.business_date - books.external.business_date.min(initial=0)
     of_day = np.bincount(day[carries], minlength=1)
     open_of_day = np.bincount(day[external_rows[carries[external_rows]]], minlength=len(of_day))
-    telling = 2 * open_of_day <= of_day
+    telling = 2 * open_of_day <= of_day if before == 0 else open_of_day > -1
     still_open = int(open_of_day[telling].sum())
-    found = int(of_day[telling].sum()) - still_open
+    found = before + int(of_day[telling].sum()) - still_open
     credit = int(millibits(np.array([(found + 1) / (still_open + 1)]))[0])
     return np.where(carries, 0, min(max(credit, 0), _PRESENCE_CLIP_MILLIBITS))
 

@@ -94,7 +94,7 @@ def weigh(
         ledger_rows = np.setdiff1d(ledger_rows, made[-1].edges.ledger, assume_unique=True)
         keep = np.isin(edges.external, external_rows) & np.isin(edges.ledger, ledger_rows)
         edges, scores = _only(edges, keep), scores.only(keep)
-        scores = held_against(books, edges, scores, external_rows, ledger_rows)
+        scores = held_against(books, edges, scores, external_rows, ledger_rows, context=context)
     names = _pass_names(rules)
     return Outcome(
         proposals=tuple(proposal for pairs in made for proposal in _by_pass(books, rules, pairs, names)),
