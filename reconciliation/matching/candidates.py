@@ -272,10 +272,26 @@ def _cells(books: Books, side: Side, units: Units, crowded: BoolArray) -> IntArr
     codes = [units.amount_minor[at], units.business_date[at], _purses(books, side)[rows]]
     if units.content is not None:
         codes.append(units.content[at])
-    codes.extend(side.content_codes(name, rows) for name in telling_columns(books, side))
-    first, inverse = np.unique(combined(*codes), return_index=True, return_inverse=True)[1:]
+    told = told_by_content(books, side, combined(*codes), rows)
+    first, inverse = np.unique(told, return_index=True, return_inverse=True)[1:]
     cell[at] = at[first[inverse]]
     return cell
+
+
+def told_by_content(books: Books, side: Side, codes: IntArray, rows: IntArray) -> IntArray:
+    """The codes of these rows, refined so that they are equal only where nothing in the content differs either.
+
+    Only rows that still share a code are looked at, so the more columns there are, the fewer rows.
+    """
+    result = ranks(codes)
+    at = np.arange(len(rows))
+    for name in telling_columns(books, side):
+        at = at[(np.bincount(result, minlength=1) > 1)[result[at]]]
+        if not len(at):
+            break
+        fine = combined(result[at], side.content_codes(name, rows[at]))
+        result[at] = fine + int(result.max()) + 1
+    return ranks(result)
 
 
 def telling_columns(books: Books, side: Side) -> tuple[str, ...]:

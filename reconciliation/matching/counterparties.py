@@ -270,7 +270,7 @@ def _spread(rows: IntArray) -> IntArray:
 def _same_account(books: Books, external_rows: IntArray, ledger_rows: IntArray) -> BoolArray:
     """Pairs whose counterparties have one account at one bank; ledger items that carry none answer nothing."""
     name = "counterparty_account"
-    if name not in books.ledger.table.column_names:
+    if name not in books.ledger.items.column_names:
         return np.zeros(len(external_rows), dtype=np.bool_)
     same = kernel.equal(
         books.external.column(name).take(pa.array(external_rows)),

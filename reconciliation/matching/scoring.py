@@ -23,7 +23,7 @@ from rapidfuzz.distance import OSA
 
 from reconciliation.matching import fees
 from reconciliation.matching.books import Books
-from reconciliation.matching.candidates import combined, telling_columns
+from reconciliation.matching.candidates import combined, told_by_content
 from reconciliation.matching.columns import BoolArray, IntArray, flags, kernel
 from reconciliation.matching.context import MatchContext
 from reconciliation.matching.counterparties import counterparty_millibits, joined_by_reference
@@ -272,8 +272,7 @@ def _count_twins(books: Books) -> IntArray:
     crowded = np.flatnonzero(np.bincount(twins, minlength=1)[twins] > 1)
     result = np.ones(len(side), dtype=np.int64)
     if len(crowded):
-        told = [side.content_codes(name, rows[crowded]) for name in telling_columns(books, side)]
-        fine = combined(twins[crowded], *told)
+        fine = told_by_content(books, side, twins[crowded], rows[crowded])
         result[crowded] = np.bincount(fine)[fine]
     return result
 

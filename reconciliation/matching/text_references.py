@@ -30,7 +30,7 @@ from reconciliation.matching.edges import (
     money_codes,
     within_window,
 )
-from reconciliation.matching.references import normalised, present
+from reconciliation.matching.references import is_normal, normalised, present
 from reconciliation.matching.result import Limit
 from reconciliation.sources import EXTERNAL_REFERENCE_COLUMNS, MatchLimits
 
@@ -97,10 +97,13 @@ def _named(side: Side, rows: IntArray, words: Column) -> tuple[IntArray, IntArra
         if not len(at):
             continue
         upper = kernel.utf8_upper(values.take(pa.array(at)))
+        whole = is_normal(upper)  # one word, however it is cut
         for boundary in _BOUNDARIES:
             for word, of in _joins(upper, boundary, words):
                 found.append(word)
                 places.append(at[of])
+            upper, at = upper.filter(pa.array(~whole)), at[~whole]
+            whole = whole[~whole]
     codes = kernel.fill_null(kernel.index_in(pa.concat_arrays(found), value_set=words), -1).to_numpy()
     hit = np.flatnonzero(codes >= 0)
     return codes[hit].astype(np.int64), np.concatenate(places)[hit]
