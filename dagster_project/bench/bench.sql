@@ -21,3 +21,21 @@ CREATE TABLE bare_line (
     counterparty_account text, counterparty_bic text, text text, kind text, type_code text, reason_code text,
     reversal boolean, card_token text, card_truncated text, byte_offset bigint, byte_length integer
 )
+
+-- name: lines_out
+-- What matching sees of a source's lines, and nothing else asked.
+SELECT l.line_id, l.line_key, l.version, l.account, l.amount_minor, l.asset, l.fee_minor, l.original_amount_minor,
+    l.original_asset, l.fx_rate, l.ref_end_to_end, l.ref_uetr, l.ref_servicer, l.ref_psp, l.ref_merchant, l.ref_payout,
+    l.ref_arn, l.ref_rrn, l.ref_auth_code, l.batch_ref, l.counterparty, l.kind, l.counterparty_account, l.text, l.fx_numerator, l.fx_denominator
+FROM recon.line AS l WHERE l.source_id = %(source)s
+
+-- name: journal_out
+-- What matching sees of the journal lines on some accounts.
+SELECT j.entry_id, j.line_no, j.entry_key, j.account, j.amount_minor, j.asset, j.kind, j.ref_end_to_end, j.ref_uetr,
+    j.ref_servicer, j.ref_psp, j.ref_merchant, j.ref_payout, j.ref_arn, j.ref_rrn, j.ref_auth_code, j.batch_ref,
+    j.counterparty, j.fx_rate::text AS fx_rate, j.fx_asset, j.fx_amount_minor, j.effective_at, j.description,
+    coalesce(j.reverses_entry_key, j.corrects_entry_key) AS corrects_entry_key
+FROM ledger.journal_line_v1 AS j WHERE j.account = ANY(%(accounts)s)
+
+-- name: make_bare_pairs
+CREATE TEMPORARY TABLE bare_pair (line_id bigint NOT NULL, entry_id bigint NOT NULL) ON COMMIT DROP

@@ -8,16 +8,18 @@ from typing import Any
 
 import click
 
+from dagster_project.bench.confusion import confusion
 from dagster_project.bench.daily import measure_daily
 from dagster_project.bench.figures import COLUMNS, Figure
 from dagster_project.bench.intake import measure_intake
 from dagster_project.bench.ledger import measure_ledger
-from dagster_project.bench.matching import measure_matching
+from dagster_project.bench.matching import SEED, measure_matching
 from dagster_project.bench.measure import ROUNDS
 from dagster_project.cli.output import Context, json_option, pass_context, say, say_rows
 from dagster_project.database import Database, reach
 
 AREAS = ("ledger", "intake", "matching", "daily")
+HARD_LINES_MAX = 100_000  # of the hard world, which is told by right and wrong and not by seconds
 
 
 @click.command()
@@ -46,14 +48,21 @@ def bench(context: Context, area: str | None, lines: int, out: Path | None, as_j
         raise click.UsageError(f"--out {out}: expected a folder that exists, found none")
     server = reach(context.settings)
     figures: list[Figure] = []
+    tables: list[str] = []
     for chosen in (area,) if area else AREAS:
         click.echo(f"measuring {chosen} …", err=True)
         figures += _measured(chosen, server, lines)
+        if chosen == "matching":
+            click.echo("measuring the hard world …", err=True)
+            hard = confusion(min(lines, HARD_LINES_MAX), SEED)
+            figures += hard.figures()
+            tables.append(hard.text())
     result = {
         "lines": lines,
         "rounds": ROUNDS,
         "machine": _machine(),
         "figures": [f.as_value() for f in figures],
+        "tables": tables,
     }
     if out is not None:
         out.write_text(json.dumps(result, indent=2, sort_keys=True) + "\n", encoding="utf-8")
@@ -63,13 +72,15 @@ def bench(context: Context, area: str | None, lines: int, out: Path | None, as_j
         say_rows(
             [figure.as_row() for figure in figures], COLUMNS, as_json=False, empty="Nothing was measured."
         )
+        for table in tables:
+            click.echo(f"\n{table}")
     if any(figure.kept is False for figure in figures):
         raise SystemExit(1)
 
 
 def _measured(area: str, server: Database, lines: int) -> list[Figure]:
     if area == "matching":
-        return measure_matching(lines)
+        return measure_matching(server, lines)
     return {"ledger": measure_ledger, "intake": measure_intake, "daily": measure_daily}[area](server, lines)
 
 
