@@ -221,7 +221,7 @@ def _splink(folder: Path) -> Peer:
             ],
         )
         api = DuckDBAPI()
-        linker: Any = Linker([api.register(left, "external"), api.register(right, "ledger")], settings)
+        linker: Any = Linker([api.register(left), api.register(right)], settings)
         linker.training.estimate_probability_two_random_records_match([block_on("reference")], recall=0.9)
         linker.training.estimate_u_using_random_sampling(max_pairs=1_000_000, seed=1)
         linker.training.estimate_parameters_using_expectation_maximisation(block_on("amount"))
