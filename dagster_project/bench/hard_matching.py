@@ -6,7 +6,7 @@ runs from the days before it.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, Final
 
 import numpy as np
@@ -30,13 +30,16 @@ def matched(world: HardWorld) -> MatchResult:
 
 
 def matched_by_day(world: HardWorld) -> MatchResult:
-    """The world day by day: all groups of all days, and what the last day suggests and leaves ambiguous."""
+    """The world day by day: all groups of all days, and what the last day suggests and leaves ambiguous.
+
+    Quiet days follow until everything is due: what could wait for a better partner has waited.
+    """
     theirs, ours = external_items(world), ledger_items(world)
     rules, context = hard_rules(), hard_context(world)
     external, ledger = theirs.slice(0, 0), ours.slice(0, 0)
     lessons, cursors = NOTHING, context.chain_cursors
     results: list[MatchResult] = []
-    for day in world.days:
+    for day in (*world.days, *_quiet_days(world, context)):
         as_of = (day - _EPOCH).days
         external = pa.concat_tables([external, _of_day(theirs, day)])
         ledger = pa.concat_tables([ledger, _of_day(ours, day)])
@@ -53,6 +56,13 @@ def matched_by_day(world: HardWorld) -> MatchResult:
         members=pa.concat_tables([result.members for result in results]),
         limits=tuple(dict.fromkeys(limit for result in results for limit in result.limits)),
     )
+
+
+def _quiet_days(world: HardWorld, context: MatchContext) -> list[date]:
+    """Business days after the world's last, until the latest lag is over."""
+    last = (world.days[-1] - _EPOCH).days
+    later = context.business_days[context.business_days > last][: context.lag.latest + 1]
+    return [_EPOCH + timedelta(days=int(day)) for day in later]
 
 
 def _of_day(items: pa.Table, day: date) -> pa.Table:

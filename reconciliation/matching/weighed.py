@@ -54,6 +54,7 @@ from reconciliation.matching.weighed_suggestions import suggestions_of
 from reconciliation.sources import MatchRules
 
 WEIGHED_PASSES: Final = ("in_text", "near_reference", "amount_and_lag")
+_NAME_AMONG_MILLIBITS: Final = 2_000  # below any margin that is asked for
 PRESENCE_MILLIBITS: Final = 5_000  # of 32 lines that could have a partner about 31 have one
 
 
@@ -175,11 +176,18 @@ def _weight(scores: Scores) -> IntArray:
     return scores.total - scores.lag // 2 - scores.rivals + PRESENCE_MILLIBITS
 
 
+def _weight_among(scores: Scores) -> IntArray:
+    """What a pair is worth beside others that compete with it: a name that agrees counts for little more than one that
+    is not there, or is cut short. Who writes no name is not less likely to be the one; who writes another is.
+    """
+    return _weight(scores) - np.maximum(scores.counterparty - _NAME_AMONG_MILLIBITS, 0)
+
+
 def _decide(
     books: Books, rules: MatchRules, context: MatchContext, edges: Edges, scores: Scores
 ) -> _Decision:
     """The best choice among pairs whose amounts agree, and which of it is sure enough to be made."""
-    weight = _weight(scores)
+    weight = _weight_among(scores)
     at = np.flatnonzero(scores.amount_is != OTHER_AMOUNT)
     chosen = assign(
         edges.external[at],
@@ -201,6 +209,8 @@ def _decide(
     twins[0][picked], twins[1][picked] = chosen.twins_external, chosen.twins_ledger
     needed = scores.rivals - scores.presence + rules.confirm_bits * 1_000
     rivals = _counted(edges.external, component), _counted(edges.ledger, component)
+    alone = is_chosen & (rivals[0] == 1) & (rivals[1] == 1)  # nobody competes, so all of its bits count
+    margin = np.where(alone, np.maximum(margin, _weight(scores)), margin)
     pairs = Weighed(
         edges=edges,
         scores=scores,
