@@ -340,7 +340,13 @@ def _counts(outcomes: Sequence[DayOutcome]) -> dict[str, Any]:
     last = outcomes[-1].classified.exceptions if outcomes else None
     classes = Counter(last["class"].to_pylist()) if last is not None else Counter()
     limits = [str(limit) for outcome in outcomes for limit in outcome.result.limits]
-    return {"groups": dict(passes), "exceptions": dict(classes), "limits": limits}
+    suggested = outcomes[-1].result.suggested_groups.num_rows if outcomes else 0
+    return {
+        "groups": dict(passes),
+        "suggested": suggested,
+        "exceptions": dict(classes),
+        "limits": limits,
+    }
 
 
 def _one(connection: psycopg.Connection[Any], query: str, wanted: dict[str, Any] | None = None) -> Any:

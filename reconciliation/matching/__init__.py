@@ -5,10 +5,12 @@ Laws:
 - The result depends on the items' content alone: not on the order of rows, on surrogate ids, on a clock or on chance.
   Both sides are sorted by business date and key before anything else, and a group is named by a digest of its
   members.
-- Passes run in their order; each works on what the ones before left. A step ends when a whole round finds nothing, so
-  matching what it left over again finds nothing.
-- A pair is made only when it is the only explanation of both items. Several explanations that differ in nothing but
-  which of equal twins they take are one explanation; all others are ambiguous, are told, and are left to people.
+- Passes run in their order; each works on what the ones before left. A step ends when a whole round finds nothing. What
+  the passes without weights left over, they find nothing in again; how rare an amount is follows from all that is in
+  play, so a weight is told for that and no other set of lines.
+- A pair is made only when it is the only explanation of both items, or by far the best: bits beyond its rivals, and a
+  margin over the best choice without it. Several explanations that differ in nothing but which of equal twins they
+  take are one explanation; all others are suggestions or ambiguous, are told, and are left to people.
 - A present, well-formed and different identifying reference is evidence against, whatever else agrees.
 - Every item is in at most one group; the sums of a group are the sums of its members; a difference other than zero is
   a fee that a schedule or the external line itself explains, or the rest of a conversion at the rate the statement

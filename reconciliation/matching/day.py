@@ -88,7 +88,7 @@ def _lag_counts(
     """How many business days lie between the two dates of pairs that an agreeing reference confirmed."""
     lags = [np.empty(0, dtype=np.int64)]
     for proposal in proposals:
-        if proposal.match_pass in ("exact", "normalised"):
+        if proposal.match_pass in ("exact", "normalised") and proposal.evidence_millibits is None:
             days = books.external.business_date[proposal.external.rows]
             others = books.ledger.business_date[proposal.ledger.rows]
             lags.append(business_day_numbers(context, days) - business_day_numbers(context, others))
