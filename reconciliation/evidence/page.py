@@ -112,10 +112,12 @@ def _proof_in_words(proof: Proof) -> str:
     state = (
         "tied out" if proof.tied_out else f"NOT tied out, unexplained {_amount(proof, 'unexplained_minor')}"
     )
+    has_excluded = proof.excluded_external_minor or proof.excluded_ledger_minor
+    excluded = f", excluded {_open_amount(proof, 'excluded')}" if has_excluded else ""
     return (
         f"{proof.account}: source {_amount(proof, 'closing_minor')} ({proof.basis}), "
         f"ledger {_amount(proof, 'ledger_minor')}, "
-        f"timing {_open_amount(proof, 'timing')}, genuine {_open_amount(proof, 'genuine')}: {state}"
+        f"timing {_open_amount(proof, 'timing')}, genuine {_open_amount(proof, 'genuine')}{excluded}: {state}"
     )
 
 

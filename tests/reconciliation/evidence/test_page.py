@@ -94,6 +94,34 @@ def test_what_is_deducted_is_shown_deducted() -> None:
     assert "less ledger lines not yet at the source, timing</td><td style='text-align:right'>7</td>" in page
 
 
+def test_what_people_left_out_is_a_line_of_the_bridge() -> None:
+    proof = prove(
+        AccountDay(
+            account="assets:bank:eur",
+            asset="EUR",
+            business_date=FRIDAY,
+            stated=StatedBalance(to_date=FRIDAY, opening_minor=0, closing_minor=1_500),
+            external_minor=1_500,
+            movement_minor=1_500,
+            ledger_start_minor=0,
+            ledger_minor=1_200,
+            open_minor={},
+            open_count={},
+            allocation_difference_minor=0,
+            matched_count=0,
+            line_count=2,
+            excluded_external_minor=500,
+            excluded_ledger_minor=200,
+            excluded_count=2,
+        )
+    )
+
+    assert proof.tied_out
+    day = day_of(proofs=(proof,))
+    assert "genuine 0.00, excluded 3.00: tied out" in day_as_text(day)
+    assert "plus external lines excluded by decision" in day_as_html(day)
+
+
 def test_json_has_integers_of_minor_units_and_survives_a_round() -> None:
     value = day_as_value(day_of())
 
