@@ -107,7 +107,8 @@ def _assets(books: Books, proposal: Proposal) -> Column:
     numbers = np.arange(len(proposal))
     named = proposal.external.sizes(len(proposal)) > 0
     external = proposal.external.rows[np.searchsorted(proposal.external.group, numbers[named])]
-    found = books.external.column("asset").take(pa.array(external))
+    codes, words = books.external.coded("asset")
+    found = words.take(pa.array(codes[external]))
     if named.all():
         return found
     ledger = proposal.ledger.rows[np.searchsorted(proposal.ledger.group, numbers[~named])]
@@ -179,14 +180,9 @@ def _by_group(group: IntArray, external: int) -> IntArray:
 
 
 def _member_assets(books: Books, proposal: Proposal, order: IntArray) -> Column:
-    coded = (
-        books.kept("coded assets", books.external.column("asset").dictionary_encode),
-        books.kept("other coded assets", books.ledger.column("asset").dictionary_encode),
-    )
-    rows = proposal.external.rows, proposal.ledger.rows
-    codes = [np.asarray(part.indices.to_numpy())[at] for part, at in zip(coded, rows, strict=True)]
-    words = pa.concat_arrays([part.dictionary for part in coded])
-    return words.take(pa.array(np.concatenate([codes[0], codes[1] + len(coded[0].dictionary)])[order]))
+    (ours, our_words), (theirs, their_words) = books.external.coded("asset"), books.ledger.coded("asset")
+    codes = np.concatenate([ours[proposal.external.rows], theirs[proposal.ledger.rows] + len(our_words)])
+    return pa.concat_arrays([our_words, their_words]).take(pa.array(codes[order]))
 
 
 def _other_items(books: Books, rows: Column) -> dict[str, Column]:

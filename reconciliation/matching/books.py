@@ -88,11 +88,24 @@ class Side:
         if name not in self.cached:
             values = self.items[name]
             if values.null_count == len(values):
-                self.cached[name] = pa.nulls(len(values), values.type)
+                self.cached[name] = _whole(values)  # nothing to put in order
             else:
                 whole = _whole(values)
                 self.cached[name] = whole if self.order is None else whole.take(self.order)
         return self.cached[name]
+
+    def ordered(self, values: IntArray) -> IntArray:
+        """Numbers by item as they came, in canonical order."""
+        return values if self.order is None else values[self.order.to_numpy()]
+
+    def coded(self, name: str) -> tuple[IntArray, Column]:
+        """A column without nulls as places in its distinct values: for columns of few."""
+        if f"coded {name}" not in self.cached:
+            encoded = _whole(self.items[name]).dictionary_encode()
+            places = np.asarray(encoded.indices.to_numpy(), dtype=np.int64)
+            self.cached[f"coded {name}"] = (self.ordered(places), encoded.dictionary)
+        found: tuple[IntArray, Column] = self.cached[f"coded {name}"]
+        return found
 
     def at(self, name: str, rows: IntArray) -> Column:
         """One column of these rows; few rows do not put the whole column in order."""
@@ -199,10 +212,10 @@ class Books:
     ) -> Self:
         """Both sides with their purses coded alike; ``by_account`` False compares assets only."""
         names = ("asset", "account") if by_account else ("asset",)
-        purses = [[side.column(name) for name in names] for side in (external, ledger)]
-        return cls(
-            leg, external, ledger, references, window_days, *shared_row_codes(*purses), explains=explains
-        )
+        sides = (external, ledger)
+        purses = shared_row_codes(*([_whole(side.items[name]) for name in names] for side in sides))
+        codes = [side.ordered(code) for side, code in zip(sides, purses, strict=True)]
+        return cls(leg, external, ledger, references, window_days, codes[0], codes[1], explains=explains)
 
     def agreement(self, pair: ReferencePair, *, as_written: bool) -> Agreement:
         """Codes of the references as they are written, or normalised."""

@@ -228,13 +228,9 @@ def _circumstances(sums: Sums) -> dict[str, json_text.Field]:
 
 
 def _quoted_assets(books: Books, external_rows: IntArray) -> Column | str:
-    codes, words = books.kept("quoted assets", lambda: _assets_by_code(books))
-    return str(words[0]) if len(words) == 1 else words.take(pa.array(codes[external_rows]))
-
-
-def _assets_by_code(books: Books) -> tuple[IntArray, Column]:
-    coded = books.external.column("asset").dictionary_encode()
-    return np.asarray(coded.indices.to_numpy(), dtype=np.int64), json_text.quoted(coded.dictionary)
+    codes, words = books.external.coded("asset")
+    quoted = json_text.quoted(words)
+    return str(quoted[0]) if len(words) == 1 else quoted.take(pa.array(codes[external_rows]))
 
 
 def _agreeing(

@@ -191,8 +191,8 @@ def vetoed(books: Books, edges: Edges) -> BoolArray:
 
 def _nearly_equal(books: Books, column: str, external_rows: IntArray, ledger_rows: IntArray) -> BoolArray:
     """Pairs whose values in this column are one slip apart, one a part of the other, or one number twice."""
-    ours = books.ledger.normalised(column).take(pa.array(ledger_rows)).to_pylist()
-    theirs = books.external.normalised(column).take(pa.array(external_rows)).to_pylist()
+    ours = books.ledger.normalised_at(column, ledger_rows).to_pylist()
+    theirs = books.external.normalised_at(column, external_rows).to_pylist()
     if not ours:
         return np.zeros(0, dtype=np.bool_)
     one_edit = process.cpdist(theirs, ours, scorer=OSA.distance, score_cutoff=1, workers=1) <= 1

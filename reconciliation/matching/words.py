@@ -94,7 +94,10 @@ def shared_row_codes(external: Sequence[Column], ledger: Sequence[Column]) -> tu
     for ours, theirs in zip(external, ledger, strict=True):
         words = Words.of({"external": ours, "ledger": theirs})
         width = len(words.words)
-        left, right = left * width + words.codes["external"], right * width + words.codes["ledger"]
+        rank = np.empty(width, dtype=np.int64)  # by text: the rows may come in any order
+        rank[kernel.array_sort_indices(words.words).to_numpy()] = np.arange(width)
+        left = left * width + rank[words.codes["external"]]
+        right = right * width + rank[words.codes["ledger"]]
     known = np.zeros(int(max(left.max(initial=-1), right.max(initial=-1))) + 1, dtype=np.bool_)
     known[left] = True
     place = np.where(known, np.cumsum(known), ABSENT)
