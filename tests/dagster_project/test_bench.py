@@ -4,16 +4,22 @@ import json
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import psycopg
 import pytest
 from click.testing import CliRunner
 
-from dagster_project.bench import ledger_posting
+from dagster_project.bench import ledger_posting, matching_peers
 from dagster_project.bench.figures import Figure, at_least, at_most_times, not_measured, within
 from dagster_project.bench.intake import LIMIT_TIMES
 from dagster_project.bench.ledger_load import p99
+from dagster_project.bench.matching import marked, matching_rules, read_frames, write_frames
+from dagster_project.bench.matching_frames import KINDS, frames
+from dagster_project.bench.measure import Cost
 from dagster_project.cli.main import root
 from fixtures.large_files import FILES
+from reconciliation.matching import MatchContext, match_day
+from reconciliation.sources import Lag
 
 
 @pytest.fixture
@@ -47,13 +53,64 @@ def test_every_figure_is_told_beside_its_reference_and_nothing_is_left_behind(
     names = [(figure["area"], figure["name"]) for figure in told["figures"]]
     intake = 4 * len(FILES) + len(LIMIT_TIMES) + 1
     assert len(set(names)) == len(names)
-    assert Counter(area for area, _ in names) == {"ledger": 11, "intake": intake, "matching": 3, "daily": 6}
-    assert all(figure["ratio"] > 0 for figure in told["figures"])
+    assert Counter(area for area, _ in names) == {"ledger": 11, "intake": intake, "matching": 28, "daily": 6}
+    counted = ("lines", "per 100,000")  # of what should not be, there may be none
+    assert all(
+        figure["ratio"] > 0 or figure["unit"] in counted
+        for figure in told["figures"]
+        if figure["measured"] is not None
+    )
+    assert "amount_and_lag" in told["tables"][0]
     assert all(name in result.output for _, name in names)
     assert all(figure["kept"] for figure in told["figures"] if figure["area"] == "daily")
     missed = [figure["name"] for figure in told["figures"] if figure["kept"] is False]
     assert result.exit_code == (1 if missed else 0), result.output
     assert databases(own_server) == before
+
+
+def test_set_e_has_the_shares_it_promises_and_its_answer_is_the_only_one_that_reads_so() -> None:
+    made = frames(20_000, 7)
+    shares = np.bincount(made.kind, minlength=len(KINDS)) / 20_000
+    assert np.allclose(shares, [0.9, 0.01, 0.01, 0.01, 0.01, 0.01, 0.015, 0.015, 0.02], atol=0.005)
+    ours = dict(zip(*(made.ledger[name].to_pylist() for name in ("entry_id", "ref_end_to_end")), strict=True))
+    theirs = dict(
+        zip(*(made.external[name].to_pylist() for name in ("line_id", "ref_end_to_end")), strict=True)
+    )
+    same = np.array([ours[number] == theirs[number] for number in range(20_000)])
+    unharmed = np.isin(made.kind, [KINDS.index(name) for name in ("exact", "net told", "net")])
+    assert (same == unharmed).mean() > 0.998  # two equal letters that change places are no harm
+    assert frames(20_000, 7).external.equals(made.external)
+
+
+def test_matching_set_e_finds_every_kind_and_nothing_that_is_absent(tmp_path: Path) -> None:
+    write_frames(tmp_path, 3_000)
+    external, ledger = read_frames(tmp_path)
+    kind = np.load(tmp_path / "kind.npy")
+    context = MatchContext(lag=Lag(earliest=0, expected=1, latest=3))
+    explained = match_day(external, ledger, matching_rules(), context)
+    right, wrong = marked(explained, kind)
+    counts = np.bincount(kind, minlength=len(KINDS))
+    assert wrong == 0
+    assert right[-1] == 0
+    assert sum(right) >= 0.99 * counts[:-1].sum()
+    decided = match_day(external, ledger, matching_rules(), context, explain=False)
+    assert decided.groups.drop_columns("evidence").equals(explained.groups.drop_columns("evidence"))
+    assert decided.members.equals(explained.members)
+    assert set(decided.groups["evidence"].to_pylist()) == {"{}"}
+
+
+def test_a_tool_that_is_not_here_or_would_not_end_is_told_plainly_and_breaks_no_promise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(matching_peers, "find_spec", lambda name: None if name == "splink" else object())
+    cost = Cost(wall_seconds=1.0, cpu_seconds=1.0, peak_megabytes=1.0)
+    told = {
+        figure.name.split(", ")[-1]: figure
+        for figure in matching_peers.measure_peers(tmp_path, 10_000_000, np.zeros(1, dtype=np.int64), cost)
+    }
+    assert (told["splink"].of, told["splink"].kept) == ("not installed", None)
+    assert told["recordlinkage"].of == "at most 200,000 lines"
+    assert told["splink"].as_row()["verdict"] == "NOT MEASURED"
 
 
 def test_what_does_not_exist_is_not_measured(own_server: str) -> None:
