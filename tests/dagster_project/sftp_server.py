@@ -58,7 +58,7 @@ def serving(folder: Path, password: str) -> Iterator[SftpServer]:
                 transports.append(transport)
                 transport.add_server_key(server.key)
                 transport.set_subsystem_handler("sftp", paramiko.SFTPServer, _Files, server)
-                with contextlib.suppress(paramiko.SSHException, EOFError):
+                with contextlib.suppress(paramiko.SSHException, EOFError, OSError):  # a client may hang up
                     transport.start_server(server=_Door(server))
 
         thread = threading.Thread(target=accept, daemon=True)
