@@ -1,4 +1,4 @@
-"""The canonical order, the numbers of references and the quick ways to normal forms, beside plain statements of them."""
+"""The canonical order, numbers of references and quick ways to normal forms, beside plain statements of them."""
 
 import re
 from typing import Any
