@@ -274,12 +274,13 @@ class _Kinds:
     def take_back(self, bucket: IntArray) -> BoolArray:
         """Buckets whose lines all go in pairs of opposite sign, one of which can take the other back.
 
-        A refund takes back a sale only, a reversal of a chargeback that alone, a chargeback either of the two.
+        A refund takes back a sale only, a reversal of a chargeback that alone, a chargeback either of the two. A line
+        of nothing takes nothing back.
         """
         forward = self.is_sale | self.is_representment
         known = forward | self.is_refund | self.is_chargeback
         count = int(bucket.max()) + 1
-        holds = np.bincount(bucket[~known], minlength=count) == 0
+        holds = np.bincount(bucket[~known | (self.sign == 0)], minlength=count) == 0
         for sign in (1, -1):
             ahead, back = self.sign == sign, self.sign == -sign
             holds &= _equally_many(bucket, ahead & forward, back & known & ~forward, count)
@@ -290,7 +291,8 @@ class _Kinds:
     def are_disputes(self, bucket: IntArray) -> BoolArray:
         """Buckets of chargebacks and their reversals alone, as many of either, none reversed before it came."""
         count = int(bucket.max()) + 1
-        holds = np.bincount(bucket[~(self.is_chargeback | self.is_representment)], minlength=count) == 0
+        known = (self.is_chargeback | self.is_representment) & (self.sign != 0)
+        holds = np.bincount(bucket[~known], minlength=count) == 0
         for sign in (1, -1):
             back, ahead = (
                 self.is_chargeback & (self.sign == -sign),
