@@ -2,6 +2,7 @@
 
 import re
 from datetime import time
+from typing import get_args
 
 import pytest
 import yaml
@@ -13,10 +14,12 @@ from reconciliation.sources import (
     PRESET_PASSES,
     GroupRule,
     MatchLimits,
+    MatchPass,
     MatchRules,
     Source,
     parse_sources,
 )
+from reconciliation.vocabulary import MATCH_PASSES
 
 TEXT = packaged_sources()
 
@@ -177,6 +180,10 @@ def test_every_key_of_a_source_is_explained_in_the_file_that_init_writes() -> No
 def test_every_key_of_the_match_rules_is_explained_there_too() -> None:
     keys = {key for model in (MatchRules, GroupRule, MatchLimits) for key in model.model_fields}
     assert [key for key in sorted(keys) if f"{key}:" not in TEXT] == []
+
+
+def test_the_passes_that_rules_may_name_are_all_but_the_decisions_of_people() -> None:
+    assert (*get_args(MatchPass), "decision") == MATCH_PASSES
 
 
 def test_a_source_that_names_no_passes_has_those_of_its_kind() -> None:
