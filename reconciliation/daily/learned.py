@@ -54,7 +54,10 @@ def with_lesson(lessons: Lessons, day: date, counts: LagCounts) -> Lessons:
 def moved_cursors(
     cursors: Mapping[str, str], result: MatchResult, matched_ledger: pa.Table
 ) -> Mapping[str, str]:
-    """Per account the order key of the last ledger line that a payout's run took, after a day's groups."""
+    """Per account the order key of the last ledger line that a payout's run took, after a day's groups.
+
+    A payout that came late took lines from before: the cursor stays where it was.
+    """
     runs = result.groups.filter(kernel.equal(result.groups["match_pass"], "chained_run"))
     if runs.num_rows == 0:
         return cursors
@@ -65,7 +68,9 @@ def moved_cursors(
         keys=["entry_id", "line_no"],
         join_type="inner",
     )
-    return MappingProxyType({**cursors, **last_in_order(lines)})
+    reached = last_in_order(lines)
+    moved = {account: max(key, cursors.get(account, "")) for account, key in reached.items()}
+    return MappingProxyType({**cursors, **moved})
 
 
 def last_in_order(lines: pa.Table) -> dict[str, str]:
