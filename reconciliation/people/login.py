@@ -1,0 +1,104 @@
+"""The way in by password.
+
+Laws: a wrong password, an unknown name and a disabled person get the same answer after the same work; every try is
+written down; after five wrong ones in a row each further one has to wait, longer each time, up to a quarter of an hour.
+A refusal is an answer and no error: the caller's transaction keeps the note of it.
+
+Example:
+    outcome = log_in(connection, "ada", typed, token=token, salt=salt)  # as the doorkeeper
+    outcome.session_id  # None: outcome.said goes to who stands at the door
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import psycopg
+
+from ledger_core.sql import lock
+from reconciliation.people.passwords import hash_password, is_outdated, password_fits, wasted_check
+from reconciliation.people.registry import (
+    LOGIN,
+    find_person,
+    note_attempt,
+    password_hash,
+    refused_lately,
+    set_password_text,
+)
+from reconciliation.people.sessions import ABSOLUTE_MINUTES, IDLE_MINUTES, open_session
+
+FREE_TRIES: Final = 5
+REMEMBERED_MINUTES: Final = 60
+LONGEST_WAIT_SECONDS: Final = 900
+WRONG: Final = "Name and password do not go together."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoginOutcome:
+    """A session, or the reason why there is none; ``wait_seconds`` when it is too early to try again."""
+
+    session_id: int | None = None
+    said: str = ""
+    wait_seconds: int = 0
+
+
+def log_in(
+    connection: psycopg.Connection[Any],
+    login: str,
+    password: str,
+    *,
+    token: str,
+    salt: bytes,
+    channel: str = "browser",
+    idle_minutes: int = IDLE_MINUTES,
+    absolute_minutes: int = ABSOLUTE_MINUTES,
+) -> LoginOutcome:
+    """Open a session for who knows the password, as the doorkeeper.
+
+    ``token`` is new and random; so is ``salt``, which is used where the hash on record is weaker than those made now.
+    """
+    login = login.strip().lower()
+    if not LOGIN.fullmatch(login):
+        wasted_check(password)
+        return LoginOutcome(said=WRONG)
+    lock(connection, f"login {login}", wait=True)  # of many tries at once, each is counted before the next
+    tries, seconds = refused_lately(connection, login, minutes=REMEMBERED_MINUTES)
+    wait_seconds = waiting_seconds(tries) - seconds
+    if wait_seconds > 0:
+        return LoginOutcome(
+            said=f"Too many wrong tries; try again in {wait_seconds} s.", wait_seconds=wait_seconds
+        )
+    if not _is_theirs(connection, login, password, salt):
+        note_attempt(connection, login, "refused", channel=channel)
+        return LoginOutcome(said=WRONG)
+    session_id = open_session(
+        connection,
+        login,
+        token=token,
+        channel=channel,
+        idle_minutes=idle_minutes,
+        absolute_minutes=absolute_minutes,
+    )
+    note_attempt(connection, login, "opened", channel=channel)
+    return LoginOutcome(session_id=session_id)
+
+
+def waiting_seconds(tries: int) -> int:
+    """How long after the last of so many wrong tries the next may come: 0 up to five, then 2, 4, 8 … 900."""
+    over = tries - FREE_TRIES + 1
+    return min(2**over, LONGEST_WAIT_SECONDS) if 0 < over < 10 else LONGEST_WAIT_SECONDS if over > 0 else 0
+
+
+def _is_theirs(connection: psycopg.Connection[Any], login: str, password: str, salt: bytes) -> bool:
+    """Whether an active person has this password; the same work whichever way it ends."""
+    stored = password_hash(connection, login)
+    if stored is None:
+        wasted_check(password)
+        return False
+    if not password_fits(password, stored):
+        return False
+    person = find_person(connection, login)
+    if person is None or person.state != "active":
+        return False
+    if is_outdated(stored):
+        set_password_text(connection, login, hash_password(password, salt=salt), by_whom=login)
+    return True
