@@ -15,6 +15,15 @@
 | `TIEOUT_KAFKA_SERVERS` | Kafka brokers that the ledger's feed goes to, `host:port`, commas between | it goes nowhere |
 | `TIEOUT_KAFKA_TOPIC` | the topic there | `tieout.journal` |
 | `TIEOUT_KAFKA_FILE` | other settings of the Kafka client, passwords too, as lines `name=value` | none |
+| `TIEOUT_REVIEW_URL` | where people reach the review app; https unless on this machine | `http://127.0.0.1:8600` |
+| `TIEOUT_DAGSTER_URL` | where people reach Dagster's UI, by the same host | `http://127.0.0.1:3000` |
+| `TIEOUT_IDENTITY` | who says who somebody is: `password`, `proxy` or `oidc` | `password` |
+| `TIEOUT_PROXY_HEADER` | with `proxy`: the header in which the proxy names the login | none |
+| `TIEOUT_PROXY_SECRET_FILE` | with `proxy`: a file with the secret by which the proxy shows that it is the proxy | none |
+| `TIEOUT_OIDC_ISSUER` | with `oidc`: the provider's issuer URL | none |
+| `TIEOUT_OIDC_CLIENT_ID` | with `oidc`: our name there | none |
+| `TIEOUT_OIDC_SECRET_FILE` | with `oidc`: a file with our secret there | none: a public client |
+| `TIEOUT_OIDC_ROLES` | with `oidc`: the claim that holds people's roles | none: people must be known here |
 
 A variable that begins with `TIEOUT_` and is none of these is refused: a mistyped name must not silently mean the
 default. Secrets never appear in `repr`, and the card key never enters the database. Nothing is read from the
@@ -49,6 +58,15 @@ KNOWN = (
     "TIEOUT_KAFKA_SERVERS",
     "TIEOUT_KAFKA_TOPIC",
     "TIEOUT_KAFKA_FILE",
+    "TIEOUT_REVIEW_URL",
+    "TIEOUT_DAGSTER_URL",
+    "TIEOUT_IDENTITY",
+    "TIEOUT_PROXY_HEADER",
+    "TIEOUT_PROXY_SECRET_FILE",
+    "TIEOUT_OIDC_ISSUER",
+    "TIEOUT_OIDC_CLIENT_ID",
+    "TIEOUT_OIDC_SECRET_FILE",
+    "TIEOUT_OIDC_ROLES",
 )
 FOR_TESTS = ("TIEOUT_CORPORA", "TIEOUT_TEST_DATABASE_URL")
 
@@ -70,6 +88,15 @@ class Settings:
     kafka_topic: str = "tieout.journal"
     kafka_file: Path | None = None
     places_file: Path | None = None
+    review_url: str | None = None
+    dagster_url: str | None = None
+    identity: str = "password"
+    proxy_header: str | None = None
+    proxy_secret_file: Path | None = None
+    oidc_issuer: str | None = None
+    oidc_client_id: str | None = None
+    oidc_secret_file: Path | None = None
+    oidc_roles: str | None = None
 
     @property
     def state(self) -> Path:
@@ -129,7 +156,10 @@ def read_settings(environment: Mapping[str, str], current_folder: Path) -> Setti
     state = home / STATE_FOLDER
 
     def path(name: str, default: Path) -> Path:
-        return (current_folder / Path(given[name]).expanduser()).absolute() if name in given else default
+        return optional_path(name) or default
+
+    def optional_path(name: str) -> Path | None:
+        return (current_folder / Path(given[name]).expanduser()).absolute() if name in given else None
 
     if "TIEOUT_CARD_KEY" in given and "TIEOUT_CARD_KEY_FILE" in given:
         raise SettingsError(
@@ -151,8 +181,17 @@ def read_settings(environment: Mapping[str, str], current_folder: Path) -> Setti
         given_card_keys=_parsed_card_keys(key, "TIEOUT_CARD_KEY") if key else (),
         kafka_servers=given.get("TIEOUT_KAFKA_SERVERS"),
         kafka_topic=given.get("TIEOUT_KAFKA_TOPIC", "tieout.journal"),
-        kafka_file=path("TIEOUT_KAFKA_FILE", home) if "TIEOUT_KAFKA_FILE" in given else None,
-        places_file=path("TIEOUT_PLACES_FILE", home) if "TIEOUT_PLACES_FILE" in given else None,
+        kafka_file=optional_path("TIEOUT_KAFKA_FILE"),
+        places_file=optional_path("TIEOUT_PLACES_FILE"),
+        review_url=given.get("TIEOUT_REVIEW_URL"),
+        dagster_url=given.get("TIEOUT_DAGSTER_URL"),
+        identity=given.get("TIEOUT_IDENTITY", "password"),
+        proxy_header=given.get("TIEOUT_PROXY_HEADER"),
+        proxy_secret_file=optional_path("TIEOUT_PROXY_SECRET_FILE"),
+        oidc_issuer=given.get("TIEOUT_OIDC_ISSUER"),
+        oidc_client_id=given.get("TIEOUT_OIDC_CLIENT_ID"),
+        oidc_secret_file=optional_path("TIEOUT_OIDC_SECRET_FILE"),
+        oidc_roles=given.get("TIEOUT_OIDC_ROLES"),
     )
 
 

@@ -24,6 +24,7 @@ from reconciliation.people.refusals import refusals
 SQL: Final = queries(Path(__file__).with_suffix(".sql"))
 IDLE_MINUTES: Final = 30
 ABSOLUTE_MINUTES: Final = 720
+RETURN_PATH: Final = "/login/return"  # where an identity provider sends people back to, below the app's address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +64,10 @@ class OidcIdentity:
 
 
 class OidcClient(Protocol):
-    """The way in by OpenID Connect, as the shell builds it. Both steps raise `RefusedLogin` with a sentence."""
+    """The way in by OpenID Connect, as the shell builds it. Both steps raise `RefusedLogin` with a sentence.
+
+    ``begin`` is asked by the login page, ``finish`` at ``RETURN_PATH``.
+    """
 
     def begin(self, next_path: str) -> tuple[str, str]:
         """URL of the provider to redirect to, and the value of a cookie (HttpOnly, SameSite=Lax, ten minutes)."""
