@@ -13,6 +13,7 @@ from typing import Any
 
 import dagster as dg
 
+from dagster_project.web.links import list_address, statement_address
 from ledger_core.money import exponent_of, format_minor
 from reconciliation.classification import TimingQuality
 from reconciliation.daily.reconcile import RunOutcome
@@ -94,8 +95,8 @@ def of_matches(day: SourceDay, outcome: RunOutcome) -> Metadata:
     }
 
 
-def of_exceptions(day: SourceDay, source: Source, timing: TimingQuality | None) -> Metadata:
-    """What is open, by class, and its value by asset; and how well the word timing has kept of late."""
+def of_exceptions(day: SourceDay, source: Source, timing: TimingQuality | None, review_url: str) -> Metadata:
+    """What is open, by class, and its value by asset; how well the word timing has kept of late; where to work it."""
     opened = day.value_open()
     rows = [
         (group.exception_class, group.kind, group.severity, group.item_count, _money(group.amount_minor, group.asset))
@@ -103,6 +104,7 @@ def of_exceptions(day: SourceDay, source: Source, timing: TimingQuality | None) 
     ]
     return {
         "Open exceptions": table(["class", "kind", "severity", "count", "value"], rows),
+        "Work them": dg.MetadataValue.url(list_address(review_url, source.id)),
         "dagster/row_count": day.count(),
         "Open genuine": day.count(exception_class="genuine"),
         "Open timing": day.count(exception_class="timing"),
@@ -117,13 +119,14 @@ def of_exceptions(day: SourceDay, source: Source, timing: TimingQuality | None) 
     }
 
 
-def of_statement(day: SourceDay) -> Metadata:
+def of_statement(day: SourceDay, review_url: str) -> Metadata:
     """Whether the day ties out, and the bridge of each account; all as it was on that day, whenever it is told."""
     unexplained: dict[str, int] = {}
     for proof in day.proofs:
         unexplained[proof.asset] = unexplained.get(proof.asset, 0) + abs(proof.unexplained_minor)
     return {
         "Bridge": dg.MetadataValue.md(bridge_table(day.proofs)),
+        "Statement": dg.MetadataValue.url(statement_address(review_url, day.source_id, day.day)),
         "dagster/row_count": len(day.proofs),
         "Accounts tied out": len(day.proofs) - day.unexplained_count,
         "Accounts not tied out": day.unexplained_count,

@@ -24,6 +24,7 @@ from dagster_project.metadata import (
 from dagster_project.pipeline import absent_files, is_open, reconcile_source, source_day, timing_of
 from dagster_project.project import Project, deliver_alerts
 from dagster_project.receiving import ingest_landed
+from dagster_project.web.links import review_address
 from reconciliation.sources import Source
 
 SHARE_MATCHED_MIN_PERCENT = 90
@@ -187,7 +188,8 @@ def _exceptions(maker: _Maker) -> dg.AssetsDefinition:
             for name, count in counts.items()
         ]
         timing = timing_of(project, source, from_date=day.day - TIMING_JUDGED_OVER, to_date=day.day)
-        return dg.MaterializeResult(metadata=of_exceptions(day, source, timing), check_results=results)
+        told = of_exceptions(day, source, timing, review_address(project.settings))
+        return dg.MaterializeResult(metadata=told, check_results=results)
 
     return exceptions
 
@@ -212,6 +214,7 @@ def _statement(maker: _Maker) -> dg.AssetsDefinition:
             severity=ERROR,
             metadata={"Accounts not tied out": day.unexplained_count, "Accounts proved": len(day.proofs)},
         )
-        return dg.MaterializeResult(metadata=of_statement(day), check_results=[tied])
+        told = of_statement(day, review_address(project.settings))
+        return dg.MaterializeResult(metadata=told, check_results=[tied])
 
     return statement
