@@ -1,0 +1,118 @@
+"""Each error as a page: which status, which title, which sentence.
+
+Law: what people can act upon keeps its sentence; what they cannot (the database is away, a query takes too long) gets a
+sentence of ours; nothing of a row, a query or a trace is shown.
+
+Example:
+    refusal_of(UnknownItem("there is no exception 7")).status  # 404
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import psycopg
+from psycopg_pool import PoolClosed, PoolTimeout
+
+from ledger_core.errors import LedgerError, StoreError
+from reconciliation.errors import (
+    NoSession,
+    NotAllowed,
+    NotTheirs,
+    ReconciliationError,
+    RefusedProposal,
+    RefusedSignOff,
+    StaleView,
+    UnknownItem,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """What an error page says."""
+
+    status: int
+    title: str
+    said: str
+
+
+_TITLES: Final[tuple[tuple[type[Exception], int, str], ...]] = (
+    (NoSession, 401, "Please log in"),
+    (NotAllowed, 403, "Not allowed"),
+    (NotTheirs, 403, "Somebody else must do this"),
+    (StaleView, 409, "Changed meanwhile"),
+    (UnknownItem, 404, "Not found"),
+    (RefusedProposal, 422, "This does not hold"),
+    (RefusedSignOff, 422, "Not to be signed yet"),
+)
+_OUR_STATES: Final[dict[str, type[ReconciliationError]]] = {
+    "TR004": UnknownItem,
+    "TR007": NotTheirs,
+    "TR008": RefusedProposal,
+    "TR009": NoSession,
+    "TR010": NotAllowed,
+    "TR011": StaleView,
+    "TR012": RefusedSignOff,
+}
+AWAY: Final = Refusal(
+    status=503, title="The database is away", said="Nothing was changed. Try again in a moment."
+)
+TOO_LONG: Final = Refusal(
+    status=503,
+    title="This takes too long",
+    said="Nothing was changed. Ask for less, or try again in a moment.",
+)
+BUSY: Final = Refusal(
+    status=503, title="Somebody works on the same", said="Nothing was changed. Try again in a moment."
+)
+NO_VALUE: Final = Refusal(
+    status=400,
+    title="Not a value",
+    said="The database cannot take a value that was sent. Nothing was changed.",
+)
+OURS: Final = Refusal(
+    status=500,
+    title="An error of the program",
+    said="Nothing was changed. Tell whoever runs this; the log says more.",
+)
+
+
+def refusal_of(error: Exception) -> Refusal:
+    """What to say about an error; ``OURS`` for what should not happen, which is to be logged."""
+    if isinstance(error, psycopg.Error):
+        return _of_the_database(error)
+    for kind, status, title in _TITLES:
+        if isinstance(error, kind):
+            return Refusal(status=status, title=title, said=_sentence(error))
+    if isinstance(error, ReconciliationError):
+        return Refusal(status=400, title="Cannot be done", said=_sentence(error))
+    if isinstance(error, LedgerError) and not isinstance(error, StoreError):
+        return Refusal(status=422, title="Refused by the ledger", said=_sentence(error))
+    return AWAY if isinstance(error, PoolTimeout | PoolClosed) else OURS
+
+
+def may_be_tried_again(error: Exception) -> bool:
+    """A deadlock or two writers in each other's way: the same once more succeeds."""
+    return isinstance(error, psycopg.errors.DeadlockDetected | psycopg.errors.SerializationFailure)
+
+
+def _of_the_database(error: psycopg.Error) -> Refusal:
+    state = error.sqlstate or ""
+    if state in _OUR_STATES:
+        message = "; ".join(part for part in (error.diag.message_primary, error.diag.message_hint) if part)
+        return refusal_of(_OUR_STATES[state](message))
+    if state.startswith("T"):  # a condition of our own SQL
+        return Refusal(status=422, title="Cannot be done", said=_sentence(error.diag.message_primary or ""))
+    if isinstance(error, psycopg.errors.QueryCanceled):
+        return TOO_LONG
+    if may_be_tried_again(error) or isinstance(error, psycopg.errors.LockNotAvailable):
+        return BUSY
+    if isinstance(error, psycopg.DataError):
+        return NO_VALUE
+    if isinstance(error, psycopg.errors.InsufficientPrivilege):
+        return Refusal(status=403, title="Not allowed", said="The database does not let this role do that.")
+    return AWAY if isinstance(error, psycopg.OperationalError) else OURS
+
+
+def _sentence(error: Exception | str) -> str:
+    text = str(error).strip()
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?", ")")) else ".")
