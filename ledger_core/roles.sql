@@ -8,7 +8,8 @@ DECLARE
   right_needed text := CASE WHEN current_setting('server_version_num')::integer >= 160000 THEN 'SET' ELSE 'MEMBER' END;
 BEGIN
   FOREACH wanted IN ARRAY ARRAY[
-    'tieout_owner', 'tieout_poster', 'tieout_ledger_reader', 'tieout_intake', 'tieout_matcher', 'tieout_analyst', 'tieout_auditor'
+    'tieout_owner', 'tieout_poster', 'tieout_ledger_reader', 'tieout_intake', 'tieout_matcher', 'tieout_analyst', 'tieout_auditor',
+    'tieout_doorkeeper'
   ] LOOP
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted) THEN
       BEGIN

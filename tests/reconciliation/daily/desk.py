@@ -3,7 +3,9 @@
 The bank has one euro account and says balances; the processor pays out to it. Monday is the first day of both.
 """
 
-from collections.abc import Sequence
+import contextlib
+import hashlib
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -188,6 +190,33 @@ class Desk:
             wait=wait,
         )
 
+    def enrol(self, login: str, *roles: str, same_as: str | None = None) -> None:
+        """Make somebody known, an analyst unless told otherwise."""
+        with self.session("tieout_doorkeeper") as connection:
+            connection.execute(
+                "SELECT recon.enrol(%s, %s, %s, 'users', NULL, %s, 'tests')",
+                (login, login.title(), list(roles or ("analyst",)), same_as),
+            )
+
+    def token(self, login: str) -> str:
+        """The token of a new session of somebody."""
+        with self.session("tieout_doorkeeper") as connection:
+            (count,) = connection.execute("SELECT count(*) FROM recon.session").fetchone() or (0,)
+            token = f"token of {login} {count}"
+            connection.execute(
+                "SELECT recon.open_session(%s, %s, 'command line', 60, 60)",
+                (login, hashlib.sha256(token.encode()).digest()),
+            )
+        return token
+
+    @contextlib.contextmanager
+    def acting(self, login: str) -> Iterator[psycopg.Connection[Any]]:
+        """A transaction of somebody at work."""
+        token = self.token(login)
+        with self.session("tieout_analyst") as connection:
+            connection.execute("SELECT set_config('tieout.session', %s, true)", (token,))
+            yield connection
+
     def ask(self, query: str, *params: object) -> list[Any]:
         """Rows of a query; single values where it has one column."""
         with self.session("tieout_auditor") as connection:
@@ -199,7 +228,7 @@ class Desk:
         with self.session("tieout_auditor") as connection:
             cursor = connection.cursor(row_factory=dict_row)
             return cursor.execute(
-                "SELECT e.* FROM recon.exception AS e WHERE e.status <> 'cleared' ORDER BY 1"
+                "SELECT e.* FROM recon.exception AS e WHERE e.cleared_on IS NULL ORDER BY 1"
             ).fetchall()
 
     def kinds(self) -> list[str]:

@@ -66,7 +66,7 @@ STATE = {
         SELECT e.exception_key, e.source_id, e.as_of, e.class, e.kind, e.severity, e.side, e.line_key,
             e.entry_key, e.line_no, e.account, e.amount_minor, e.difference_minor, e.asset, e.item_date, e.due_on,
             e.expected_clear_on, e.age_business_days, e.factors
-        FROM recon.exception AS e WHERE e.status <> 'cleared'""",
+        FROM recon.exception AS e WHERE e.cleared_on IS NULL""",
     "explained_by": HISTORY["exception_members"],
     "proofs": """
         SELECT p.source, p.account, p.business_date, p.basis, p.opening_minor, p.movement_minor, p.closing_minor,
