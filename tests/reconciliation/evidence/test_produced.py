@@ -47,7 +47,8 @@ SCHEMA = pa.schema(COLUMNS)
 NASTY = [
     "=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1+1", "＋1", "－1", "＠A", "﹦1", "  =1", "'=1", '"=1',
     "“ =1", "\u200b=1", "'", "''", "'s-Hertogenbosch", "=cmd|' /C calc'!A0", "http://example.com", "<r>=1</r>",
-    "_x0041_", "_x005F_", "a\x01b", "\ufffe", "#", "# footer: \"tieout 1\"", "x\n# rows: 0", "", " ", "NaN", "1e5", "00012",
+    "_x0041_", "_x005F_", "a\x01b", "\ufffe", "#",
+    "# footer: \"tieout 1\"", "x\n# rows: 0", "", " ", "NaN", "1e5", "00012",
     "a,b\"c\nd", "ÅÄ🙂",
 ]  # fmt: skip
 BIG = 2**63 - 1
