@@ -1,8 +1,10 @@
-"""`tieout up`: owns the database server, the ledger's worker and Dagster's three processes, and stops all in reverse.
+"""`tieout up`: owns the database server, the ledger's worker, Dagster's processes, the guard before its UI and the
+review app, and stops all in reverse.
 
-Law: everything listens on the loopback address alone. What was started is written down with its marks, so that a killed
-`up` leaves nothing that the next one, or `down`, does not know again and end. When one child ends, all end: half a
-product is worse than none. Telemetry is off in every process.
+Law: everything listens on the loopback address alone; Dagster's UI on a socket that only this user may open, so that
+the guard is the way to it. What was started is written down with its marks, so that a killed `up` leaves nothing that
+the next one, or `down`, does not know again and end. When one child ends, all end: half a product is worse than none.
+Telemetry is off in every process.
 """
 
 import contextlib
@@ -26,26 +28,33 @@ from dagster_project.pipeline import initialise
 from dagster_project.processes import ProcessMark, stop_signals
 from dagster_project.project import Project, packaged_sources
 from dagster_project.settings import Settings
+from dagster_project.web.guard import HEALTH_PATH
+from dagster_project.web.review_settings import LOOPBACK, ReviewSettings, review_settings
+from reconciliation.people.registry import list_people, password_hash
 
-LOOPBACK = "127.0.0.1"
 LOCATION = "tieout"
 START_SECONDS = 180  # two busy cores took 68 at worst
 GRACE_SECONDS = 15
 DOWN_SECONDS = 90
 LOG_BYTES = 10_000_000
+UI_SOCKET = "dagster/ui.sock"  # below the state folder, where the children run: a path of a socket must be short
 WORKER, CODE_SERVER, UI, DAEMON = "ledger-worker", "code-server", "webserver", "daemon"
+GUARD, REVIEW = "guard", "review"
 
 Tell = Callable[[str], None]
 
 
-def serve(settings: Settings, *, dagster_port: int, tell: Tell) -> None:
+def serve(settings: Settings, *, dagster_port: int, review_port: int, tell: Tell) -> None:
     """Serve until told to stop by a signal.
 
     Raises:
-        ServiceError: it is served already, the port is taken, or a process of ours ended; nothing is left running.
+        ServiceError: it is served already, a port is taken, or a process of ours ended; nothing is left running.
+        SettingsError: a setting of the web processes is weak, missing, or contradicts another.
     """
+    reached_at = review_settings(settings, review_port=review_port, dagster_port=dagster_port)
     with stop_signals() as stop, _alone(settings):
-        _refuse_taken(dagster_port)
+        _refuse_taken(dagster_port, "--dagster-port")
+        _refuse_taken(review_port, "--review-port")
         tell("Preparing the database …")
         project = initialise(settings, sources_text=packaged_sources())
         try:
@@ -53,8 +62,10 @@ def serve(settings: Settings, *, dagster_port: int, tell: Tell) -> None:
                 ghosts = fail_ghosts(opened)
             if ghosts:
                 tell(f"{ghosts} unfinished run(s) of an earlier crash are marked as failed.")
-            with _Services(project, stop) as services:
-                _start(services, settings, dagster_port, tell)
+            with _Services(project, reached_at, stop) as services:
+                _start(services, settings, dagster_port, review_port, tell)
+                if services.wait_for(lambda: _answers(dagster_port, HEALTH_PATH) and _answers(review_port, "/login")):
+                    _tell_where(project, reached_at, tell)
                 services.wait()
         finally:
             if project.database.embedded is not None and project.database.started_here:
@@ -79,7 +90,7 @@ def stop_serving(settings: Settings) -> list[str]:
     return stopped
 
 
-def child_environment(project: Project) -> dict[str, str]:
+def child_environment(project: Project, reached_at: ReviewSettings) -> dict[str, str]:
     """The environment of the children: this one, with every place made absolute and the servers given by URL."""
     settings, database = project.settings, project.database
     places = {
@@ -88,13 +99,18 @@ def child_environment(project: Project) -> dict[str, str]:
         "TIEOUT_LANDING": str(settings.landing),
         "TIEOUT_DATABASE_URL": database.url,
         "TIEOUT_DAGSTER_DATABASE_URL": database.dagster_libpq_url,
+        "TIEOUT_REVIEW_URL": reached_at.base_url,
+        "TIEOUT_DAGSTER_URL": reached_at.dagster_url,
     }
     if not settings.given_card_keys:
         places["TIEOUT_CARD_KEY_FILE"] = str(settings.card_key_file)
-    if settings.kafka_file is not None:
-        places["TIEOUT_KAFKA_FILE"] = str(settings.kafka_file)
-    if settings.places_file is not None:
-        places["TIEOUT_PLACES_FILE"] = str(settings.places_file)
+    files = {
+        "TIEOUT_KAFKA_FILE": settings.kafka_file,
+        "TIEOUT_PLACES_FILE": settings.places_file,
+        "TIEOUT_PROXY_SECRET_FILE": settings.proxy_secret_file,
+        "TIEOUT_OIDC_SECRET_FILE": settings.oidc_secret_file,
+    }
+    places |= {name: str(path) for name, path in files.items() if path is not None}
     # gRPC would ask a proxy for the way to this very machine.
     return {**os.environ, **places, **dagster_environment(project), "no_grpc_proxy": f"{LOOPBACK},localhost"}
 
@@ -102,9 +118,9 @@ def child_environment(project: Project) -> dict[str, str]:
 class _Services:
     """The children, in the order of their start; leaving the context stops them in the reverse order."""
 
-    def __init__(self, project: Project, stop: threading.Event) -> None:
+    def __init__(self, project: Project, reached_at: ReviewSettings, stop: threading.Event) -> None:
         self._settings = project.settings
-        self._environment = child_environment(project)
+        self._environment = child_environment(project, reached_at)
         self._stop = stop
         self._running: dict[str, tuple[subprocess.Popen[bytes], ProcessMark]] = {}
 
@@ -170,9 +186,15 @@ class _Services:
         )
 
 
-def _start(services: _Services, settings: Settings, dagster_port: int, tell: Tell) -> None:
+def _start(
+    services: _Services, settings: Settings, dagster_port: int, review_port: int, tell: Tell
+) -> None:
     """The code server before those who ask it for the definitions: they would show an error if it were not there."""
     services.start(WORKER, "dagster_project.ledger_worker")
+    services.start(REVIEW, "dagster_project.web.serve_review", "--port", str(review_port))
+    services.start(
+        GUARD, "dagster_project.web.serve_guard", "--port", str(dagster_port), "--socket", UI_SOCKET
+    )
     code_port = _free_port()
     tell("Starting Dagster …")
     services.start(
@@ -186,15 +208,26 @@ def _start(services: _Services, settings: Settings, dagster_port: int, tell: Tel
     if not services.wait_for(lambda: _listens(code_port)):
         return
     services.start(
-        UI, "dagster_webserver", "--host", LOOPBACK, "--port", str(dagster_port), "--workspace", str(workspace),
-        "--dagster-log-level", "warning",
-    )  # fmt: skip
+        UI, "dagster_project.web.dagster_ui", "--socket", UI_SOCKET, "--workspace", str(workspace)
+    )
     services.start(
         DAEMON, "dagster._daemon", "run", "--workspace", str(workspace), "--log-level", "warning"
     )  # each look at a landing folder would be a line
-    if services.wait_for(lambda: _answers(dagster_port)):
-        tell(f"Dagster: http://{LOOPBACK}:{dagster_port}")
-        tell(f"Files arrive in {settings.landing}, logs are in {_logs(settings)}. Ctrl+C, or `tieout down`, stops all.")
+
+
+def _tell_where(project: Project, reached_at: ReviewSettings, tell: Tell) -> None:
+    tell(f"Review app: {reached_at.base_url}")
+    tell(f"Dagster: {reached_at.dagster_url}")
+    if reached_at.identity == "password" and not _somebody_can_log_in(project):
+        tell("Nobody can log in yet: tieout users add LOGIN --role ROLE")
+    settings = project.settings
+    tell(f"Files arrive in {settings.landing}, logs are in {_logs(settings)}. Ctrl+C, or `tieout down`, stops all.")
+
+
+def _somebody_can_log_in(project: Project) -> bool:
+    with project.database.session("tieout_doorkeeper") as connection:
+        active = [person.login for person in list_people(connection) if person.state == "active"]
+        return any(password_hash(connection, login) is not None for login in active)
 
 
 @contextlib.contextmanager
@@ -265,14 +298,14 @@ def _log(settings: Settings, name: str) -> Path:
     return path
 
 
-def _refuse_taken(port: int) -> None:
+def _refuse_taken(port: int, option: str) -> None:
     with socket.socket() as attempt:
         attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             attempt.bind((LOOPBACK, port))
         except OSError as error:
             raise ServiceError(
-                f"port {port}: expected it to be free, found: {error.strerror}; choose another by --dagster-port."
+                f"port {port}: expected it to be free, found: {error.strerror}; choose another by {option}."
             ) from None
 
 
@@ -290,12 +323,12 @@ def _listens(port: int) -> bool:
     return True
 
 
-def _answers(port: int) -> bool:
-    """Whether the UI answers; asked directly, whatever proxy the environment names."""
+def _answers(port: int, path: str) -> bool:
+    """Whether a page of ours is served; asked directly, whatever proxy the environment names."""
     connection = http.client.HTTPConnection(LOOPBACK, port, timeout=5)
     try:
-        connection.request("GET", "/server_info")
-        return connection.getresponse().status == http.HTTPStatus.OK
+        connection.request("GET", path)
+        return connection.getresponse().status < http.HTTPStatus.BAD_REQUEST
     except (OSError, http.client.HTTPException):
         return False
     finally:

@@ -27,7 +27,7 @@ CONNECT_SECONDS: Final = 5.0
 ANSWER_SECONDS: Final = 120.0  # Dagster's own statements time out before
 FRAME_BYTES_MAX: Final = 8_000_000  # of the webserver: a run's whole log may come in one
 GOING_AWAY, POLICY, TROUBLE = 1001, 1008, 1011
-REASON_CHARACTERS_MAX: Final = 30  # of a frame that has room for 123 bytes, whatever they are
+REASON_BYTES_MAX: Final = 123  # of a closing frame
 ORIGIN_NAME: Final = "dagster"  # of the webserver on its socket; names no host
 LOOK_AGAIN_SECONDS: Final = 20.0
 # A second policy narrows Dagster's own: a browser keeps to both.
@@ -122,8 +122,8 @@ class DagsterProxy:
                 code, reason = await _carry(client, webserver, inspect)
         except (OSError, WebSocketException):
             code, reason = TROUBLE, "Dagster does not answer"
-        with contextlib.suppress(RuntimeError):  # the client has gone already
-            await client.close(code, reason[:REASON_CHARACTERS_MAX])
+        with contextlib.suppress(RuntimeError, WebSocketDisconnect):  # the client has gone already
+            await client.close(code, reason.encode()[:REASON_BYTES_MAX].decode(errors="ignore"))
 
     def _webserver(self, client: WebSocket, *, may_operate: bool) -> connect:
         return unix_connect(

@@ -1,4 +1,4 @@
-"""Where people reach the two servers, and pages of the review app for Dagster's metadata. Pure.
+"""Where people reach the review app, and pages of the review app for Dagster's metadata. Pure.
 
 Law: an address is made of names that were validated and is quoted all the same. The way back, from the app to an asset
 and its day, is `reconciliation.review.dagster_links`.
@@ -8,23 +8,15 @@ and its day, is `reconciliation.review.dagster_links`.
 """
 
 from datetime import date
-from typing import Final
 from urllib.parse import quote, urlencode
 
 from dagster_project.settings import Settings
-
-DAGSTER_PORT: Final = 3000
-REVIEW_PORT: Final = 8600
+from dagster_project.web.review_settings import LOOPBACK, REVIEW_PORT
 
 
-def dagster_address(settings: Settings, port: int = DAGSTER_PORT) -> str:
-    """Where people reach Dagster's UI: what the settings say, else this machine."""
-    return (settings.dagster_url or f"http://127.0.0.1:{port}").rstrip("/")
-
-
-def review_address(settings: Settings, port: int = REVIEW_PORT) -> str:
-    """Where people reach the review app: what the settings say, else this machine."""
-    return (settings.review_url or f"http://127.0.0.1:{port}").rstrip("/")
+def review_address(settings: Settings) -> str:
+    """Where people reach the review app: what the settings say (`tieout up` tells its processes), else this machine."""
+    return (settings.review_url or f"http://{LOOPBACK}:{REVIEW_PORT}").rstrip("/")
 
 
 def list_address(review_url: str, source_id: str) -> str:

@@ -16,11 +16,10 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from dagster_project.database import reach
 from dagster_project.settings import read_settings
 from dagster_project.web.guard import Guard, GuardConfig, SessionsUnreachable
-from dagster_project.web.links import DAGSTER_PORT, dagster_address, review_address
+from dagster_project.web.review_settings import DAGSTER_PORT, LOOPBACK, review_settings
 from ledger_core.errors import LedgerError
 from reconciliation.people.sessions import Visitor, enter, touch
 
-LOOPBACK: Final = "127.0.0.1"
 CONNECTIONS_MAX: Final = 4
 WAIT_SECONDS: Final = 10.0
 CLIENT_FRAME_BYTES_MAX: Final = 1_000_000  # a question of the UI has some thousand
@@ -78,6 +77,7 @@ def server(guard: Guard, port: int) -> uvicorn.Server:
 def main(port: int, path: Path) -> None:
     """Serve the guard until told to stop."""
     settings = read_settings(os.environ, Path.cwd())
+    told = review_settings(settings, dagster_port=port)
     with ConnectionPool(
         reach(settings).url,
         kwargs={"autocommit": True, "application_name": "tieout guard"},
@@ -87,10 +87,7 @@ def main(port: int, path: Path) -> None:
         open=False,
     ) as pool:
         config = GuardConfig(
-            base_url=dagster_address(settings, port),
-            review_url=review_address(settings),
-            socket=path,
-            visitor=visitors(pool),
+            base_url=told.dagster_url, review_url=told.base_url, socket=path, visitor=visitors(pool)
         )
         server(Guard(config), port).run()
 
