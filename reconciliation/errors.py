@@ -7,11 +7,17 @@
     ├── ChangedFile            a file changed while it was being read
     ├── StoreUnavailable       what was delivered cannot be kept
     ├── UnknownItem            asked for something that is not there
+    ├── NoSession              nobody is logged in, or no longer
+    ├── NotAllowed             a person may not do this, by role or by limit
+    ├── StaleView              somebody changed meanwhile what a person looked at: what, and who
+    ├── RefusedSignOff         a day cannot be signed: what stands against it
     └── RefusedProposal        what a person proposes or approves does not hold: what stands against it
-        └── NotTheirs          somebody judged a proposal who may not
+        └── NotTheirs          somebody judged a proposal, or signed a day, who may not
 
 Bad data is a value with a place and becomes one of these at the edge; a broken program raises anything else.
 """
+
+from typing import Final
 
 
 class ReconciliationError(Exception):
@@ -59,9 +65,38 @@ class UnknownItem(ReconciliationError):
     """There is nothing by that name; the message names what was asked for and what would exist."""
 
 
+class NoSession(ReconciliationError):
+    """Nobody is logged in, or the session has ended; nothing was written."""
+
+
+class NotAllowed(ReconciliationError):
+    """A person has no role that may do this, or a limit that is lower; nothing was written."""
+
+
+class StaleView(ReconciliationError):
+    """Somebody else changed what a person looked at before they acted; nothing was written."""
+
+
+class RefusedSignOff(ReconciliationError):
+    """A day cannot be signed as things are now; the message says what stands against it."""
+
+
 class RefusedProposal(ReconciliationError):
     """What a person proposed, or approved, does not hold as things are now; nothing was written."""
 
 
 class NotTheirs(RefusedProposal):
-    """A proposal was approved by who made it, or taken back by somebody else; nothing was written."""
+    """A proposal was approved by who made it, or a day signed by who prepared it; nothing was written."""
+
+
+REFUSALS_OF_PEOPLE: Final = {
+    "TR004": UnknownItem,
+    "TR007": NotTheirs,
+    "TR008": RefusedProposal,
+    "TR009": NoSession,
+    "TR010": NotAllowed,
+    "TR011": StaleView,
+    "TR012": RefusedSignOff,
+    "23514": RefusedProposal,
+}
+"""What the database's doors for people say, by SQLSTATE; for ``ledger_core.sql.translated_errors``."""

@@ -32,6 +32,7 @@ from reconciliation.match_rules import (
     ReferencePair,
     Strict,
 )
+from reconciliation.review_rules import REVIEW_MODELS, Review, SignOff
 
 __all__ = [
     "EXTERNAL_REFERENCE_COLUMNS",
@@ -47,6 +48,7 @@ __all__ = [
     "MatchRules",
     "Rail",
     "ReferencePair",
+    "Review",
     "Severity",
     "SignOff",
     "Source",
@@ -139,13 +141,6 @@ class Severity(Strict):
     systemic_count: int = Field(default=5, ge=2)
 
 
-class SignOff(Strict):
-    """Who may sign a day: role names."""
-
-    preparer: str = "controller"
-    reviewer: str = "controller"
-
-
 class Source(Strict):
     """One source. Times are local to ``time_zone``."""
 
@@ -175,6 +170,7 @@ class Source(Strict):
     severity: Severity = Severity()
     alerts: tuple[str, ...] = ()
     sign_off: SignOff = SignOff()
+    review: Review = Review()
     schedule_after: time | None = None  # when the day's run starts; the file deadline if left out
 
     @model_validator(mode="before")
@@ -381,7 +377,7 @@ def _known_keys(*, of_mapping: bool) -> list[str]:
         MatchRules,
         LegRule,
         Severity,
-        SignOff,
+        *REVIEW_MODELS,
     )
     if of_mapping:
         models = MAPPING_MODELS

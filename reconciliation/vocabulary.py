@@ -108,6 +108,24 @@ EXCEPTION_KINDS: Final = frozenset(
 
 SEVERITIES: Final = ("info", "low", "medium", "high", "critical")
 
+EXCEPTION_STATUSES: Final = ("open", "taken", "proposed", "approved", "carried", "cleared", "resolved")
+"""The life of an exception; the last two are closed: cleared by a match of the engine, resolved by people."""
+
+REASON_CODES: Final = (
+    "timing",
+    "fee_not_booked",
+    "data_correction",
+    "duplicate",
+    "counterparty_error",
+    "write_off",
+    "other",
+)
+"""Why people say a difference is what it is; the last two need a note."""
+
+PROPOSAL_ACTIONS: Final = ("force_match", "not_duplicate", "exclude", "write_off", "book_entry")
+
+PERSON_ROLES: Final = ("viewer", "analyst", "approver", "controller", "auditor", "admin")
+
 SIDES: Final = frozenset({"external", "ledger"})
 
 LEGS: Final = frozenset({"ledger", "payout", "settlement"})
