@@ -29,7 +29,7 @@ from dagster_project.web.id_token import TokenKeys, claims_of
 from dagster_project.web.review_settings import OidcSettings, is_loopback
 from reconciliation.people.permissions import ROLES
 from reconciliation.people.refusals import RefusedLogin
-from reconciliation.people.registry import LOGIN
+from reconciliation.people.registry import LOGIN, NAME_CHARACTERS_MAX
 from reconciliation.people.sessions import RETURN_PATH, OidcIdentity
 
 LIFETIME: Final = timedelta(minutes=10)
@@ -38,7 +38,6 @@ COOKIE_CHARACTERS_MAX: Final = 2_700  # 3,700 with its signature, as browsers ke
 ANSWER_BYTES_MAX: Final = 1_000_000
 USED_MAX: Final = 100_000  # beginnings remembered as used; far more than people log in within ten minutes
 TIMEOUT: Final = httpx2.Timeout(10, connect=5)
-_NAME_MAX: Final = 200
 _NO_ANSWER: Final = (
     "The identity provider does not answer as it should; try again in a minute, or ask your operator."
 )
@@ -147,7 +146,14 @@ class OpenIdConnect:
         )
         if not hmac.compare_digest(str(claims["nonce"]).encode("utf-8", "replace"), begun.nonce.encode()):
             raise RefusedLogin("The identity provider's answer belongs to another login; begin again.")
-        return _identity(claims, roles_claim=self._settings.roles_claim, next_path=begun.next_path)
+        return _identity(claims, roles_claim=self._settings.roles_claim)
+
+    def next_path(self, cookie_value: str) -> str:
+        """The page that was wanted at the beginning; '/' for a cookie that is none of ours."""
+        try:
+            return self._opened(cookie_value).next_path
+        except RefusedLogin:
+            return "/"
 
     def _redeemed(self, metadata: _Metadata, code: str, verifier: str) -> str:
         """The id_token that a code stands for."""
@@ -259,7 +265,7 @@ class OpenIdConnect:
             self._used[seed] = now + LIFETIME
 
 
-def _identity(claims: Mapping[str, Any], *, roles_claim: str | None, next_path: str) -> OidcIdentity:
+def _identity(claims: Mapping[str, Any], *, roles_claim: str | None) -> OidcIdentity:
     """The person that the claims tell of: the name they log in by, else a verified address, else the subject."""
     named = claims.get("preferred_username") or (
         claims.get("email") if claims.get("email_verified") is True else None
@@ -269,13 +275,12 @@ def _identity(claims: Mapping[str, Any], *, roles_claim: str | None, next_path: 
         raise RefusedLogin(
             "The identity provider names you in a way that is no login here; ask your operator."
         )
-    shown = "".join(sign for sign in str(claims.get("name") or login) if sign.isprintable()).strip()[
-        :_NAME_MAX
-    ]
+    shown = "".join(sign for sign in str(claims.get("name") or login) if sign.isprintable())
+    shown = shown.strip()[:NAME_CHARACTERS_MAX].strip()
     roles = None if roles_claim is None else _roles(claims, roles_claim)
     if roles == ():
         raise RefusedLogin(f"{login} has no role here; ask whoever gives out roles at the identity provider.")
-    return OidcIdentity(login=login, name=shown or login, roles=roles, next_path=next_path)
+    return OidcIdentity(login=login, name=shown or login, roles=roles)
 
 
 def _roles(claims: Mapping[str, Any], roles_claim: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The way in by password.
+"""The way in: by password, or by the word of a proxy or an identity provider.
 
 Laws: a wrong password, an unknown name and a disabled person get the same answer after the same work; every try is
 written down; after five wrong ones in a row each further one has to wait, longer each time, up to a quarter of an hour.
@@ -18,6 +18,8 @@ from ledger_core.sql import lock
 from reconciliation.people.passwords import hash_password, is_outdated, password_fits, wasted_check
 from reconciliation.people.registry import (
     LOGIN,
+    change_person,
+    enrol,
     find_person,
     note_attempt,
     password_hash,
@@ -30,6 +32,9 @@ FREE_TRIES: Final = 5
 REMEMBERED_MINUTES: Final = 60
 LONGEST_WAIT_SECONDS: Final = 900
 WRONG: Final = "Name and password do not go together."
+NOT_LET_IN: Final = (
+    "You are known to your organisation, but nobody has let you in here; ask an administrator."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +75,48 @@ def log_in(
     if not _is_theirs(connection, login, password, salt):
         note_attempt(connection, login, "refused", channel=channel)
         return LoginOutcome(said=WRONG)
+    session_id = open_session(
+        connection,
+        login,
+        token=token,
+        channel=channel,
+        idle_minutes=idle_minutes,
+        absolute_minutes=absolute_minutes,
+    )
+    note_attempt(connection, login, "opened", channel=channel)
+    return LoginOutcome(session_id=session_id)
+
+
+def log_in_vouched(
+    connection: psycopg.Connection[Any],
+    login: str,
+    *,
+    name: str,
+    roles: tuple[str, ...] | None,
+    newcomer_roles: tuple[str, ...] = (),
+    channel: str,
+    token: str,
+    idle_minutes: int = IDLE_MINUTES,
+    absolute_minutes: int = ABSOLUTE_MINUTES,
+) -> LoginOutcome:
+    """Open a session for whom ``channel`` (``proxy``, ``oidc``) vouches, as the doorkeeper.
+
+    ``roles`` is what the provider says they are now, and holds from this login on; None where it says nothing: then who
+    is known keeps theirs, and newcomers get ``newcomer_roles`` or are not let in.
+    """
+    login = login.strip().lower()
+    if not LOGIN.fullmatch(login):
+        return LoginOutcome(said=NOT_LET_IN)
+    lock(connection, f"login {login}", wait=True)
+    person = find_person(connection, login)
+    first_roles = newcomer_roles if roles is None else roles
+    if roles == () or (not first_roles if person is None else person.state != "active"):
+        note_attempt(connection, login, "refused", channel=channel)
+        return LoginOutcome(said=NOT_LET_IN)
+    if person is None:
+        enrol(connection, login, name=name, roles=first_roles, known_by=channel, by_whom=channel)
+    elif roles is not None and set(roles) != set(person.roles):
+        change_person(connection, login, roles=roles, by_whom=channel)
     session_id = open_session(
         connection,
         login,

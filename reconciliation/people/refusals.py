@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Final
 
 from ledger_core.sql import translated_errors
-from reconciliation.errors import ReconciliationError, UnknownItem
+from reconciliation.errors import NoSession, NotAllowed, ReconciliationError, UnknownItem
 
 
 class RefusedPerson(ReconciliationError):
@@ -20,7 +20,8 @@ class RefusedLogin(ReconciliationError):
 
 BY_SQLSTATE: Final[dict[str, type[Exception]]] = {
     "TR004": UnknownItem,
-    "TR008": RefusedPerson,
+    "TR009": NoSession,
+    "TR010": NotAllowed,
     "23503": RefusedPerson,
     "23505": RefusedPerson,
     "23514": RefusedPerson,

@@ -26,7 +26,7 @@ from reconciliation.people.refusals import RefusedPerson, refusals
 
 SQL: Final = queries(Path(__file__).with_suffix(".sql"))
 LOGIN: Final = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,63}")
-_NAME_MAX: Final = 200
+NAME_CHARACTERS_MAX: Final = 120
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +76,8 @@ def enrol(
     """Make a person, as the doorkeeper.
 
     Raises:
-        RefusedPerson: the login is taken or none, a role is unknown, or the name is empty.
+        RefusedPerson: the login is no login, a role is unknown, or the name is empty.
+        UnknownItem: the login is somebody's already, or nobody has the login of ``same_as``.
     """
     _refuse_unfit(login, name=name, roles=roles)
     wanted = {
@@ -85,7 +86,7 @@ def enrol(
         "roles": _in_order(roles),
         "known_by": known_by,
         "team": team,
-        "same_as": same_as,
+        "same_as": None if same_as is None else _human(connection, login, same_as),
         "by_whom": by_whom,
     }
     with refusals():
@@ -104,7 +105,9 @@ def change_person(
     same_as: str | None = None,
     state: str | None = None,
 ) -> Person:
-    """Change a person, as the doorkeeper; what is None stays. Disabling ends their sessions.
+    """Change a person, as the doorkeeper; what is None stays, an empty team or ``same_as`` ends what was.
+
+    Disabling ends their sessions.
 
     Raises:
         UnknownItem: nobody has that login.
@@ -117,7 +120,7 @@ def change_person(
         "name": None if name is None else name.strip(),
         "roles": None if roles is None else _in_order(roles),
         "team": team,
-        "same_as": same_as,
+        "same_as": _human(connection, login, same_as) if same_as else same_as,
         "state": state,
         "by_whom": by_whom,
     }
@@ -172,6 +175,19 @@ def history(connection: psycopg.Connection[Any], login: str | None = None) -> li
     return connection.cursor(row_factory=dict_row).execute(SQL["history"], {"login": login}).fetchall()
 
 
+def _human(connection: psycopg.Connection[Any], login: str, same_as: str) -> str:
+    """The first account of the human whom ``login`` is to be an account of: links never make a chain or a ring."""
+    first = _found(connection, same_as)
+    human = first.same_as or first.login
+    others = [row[0] for row in connection.execute(SQL["accounts_of"], {"login": login})]
+    if human == login or others:
+        raise RefusedPerson(
+            f"{login}: expected an account that no other leads to, found {', '.join(others) or same_as} leading to it; "
+            f"say it the other way round: tieout users change {(others or [same_as])[0]} --same-as LOGIN"
+        )
+    return human
+
+
 def _found(connection: psycopg.Connection[Any], login: str) -> Person:
     person = find_person(connection, login)
     if person is None:
@@ -192,9 +208,9 @@ def _refuse_unfit(login: str, *, name: str, roles: Sequence[str]) -> None:
         raise RefusedPerson(
             f"login {login!r}: expected 1 to 64 of a-z 0-9 . _ @ + - beginning with a letter or digit; choose another"
         )
-    if not 1 <= len(name.strip()) <= _NAME_MAX or not name.isprintable():
+    if not 1 <= len(name.strip()) <= NAME_CHARACTERS_MAX or not name.isprintable():
         raise RefusedPerson(
-            f"name of {login}: expected 1 to {_NAME_MAX} characters in one line, found other text"
+            f"name of {login}: expected 1 to {NAME_CHARACTERS_MAX} characters in one line, found other text"
         )
     unknown = [role for role in roles if role not in ROLES]
     if unknown or not roles:

@@ -10,10 +10,13 @@ SELECT p.login, p.name, p.roles, p.team, p.state, p.known_by, p.same_as, p.made_
 SELECT EXISTS (SELECT FROM recon.person AS p WHERE p.known_by = 'users')
 
 -- name: history
-SELECT e.at, e.login, e.event, e.by_whom, e.before, e.after
+SELECT e.at, e.login, e.event, e.actor, e.before, e.after
 FROM recon.person_event AS e
 WHERE %(login)s::text IS NULL OR e.login = %(login)s::text
-ORDER BY e.event_id
+ORDER BY e.person_event_id
+
+-- name: accounts_of
+SELECT p.login FROM recon.person AS p WHERE p.same_as = %(login)s ORDER BY p.login
 
 -- name: enrol
 SELECT recon.enrol(%(login)s, %(name)s, %(roles)s::text[], %(known_by)s, %(team)s, %(same_as)s, %(by_whom)s)

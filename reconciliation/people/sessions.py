@@ -24,7 +24,7 @@ from reconciliation.people.refusals import refusals
 SQL: Final = queries(Path(__file__).with_suffix(".sql"))
 IDLE_MINUTES: Final = 30
 ABSOLUTE_MINUTES: Final = 720
-RETURN_PATH: Final = "/login/return"  # where an identity provider sends people back to, below the app's address
+RETURN_PATH: Final = "/login/back"  # where an identity provider sends people back to, below the app's address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +60,6 @@ class OidcIdentity:
     login: str
     name: str
     roles: tuple[str, ...] | None = None
-    next_path: str = "/"  # the page that was wanted at the beginning
 
 
 class OidcClient(Protocol):
@@ -75,6 +74,10 @@ class OidcClient(Protocol):
 
     def finish(self, query: Mapping[str, str], cookie_value: str) -> OidcIdentity:
         """Who it is, from the query of the way back and the cookie; once for each beginning."""
+        ...
+
+    def next_path(self, cookie_value: str) -> str:
+        """The page that was wanted at the beginning; '/' for a cookie that is none of ours."""
         ...
 
 
@@ -122,8 +125,7 @@ def open_session(
     """A new session of a person, as the doorkeeper; gives its number.
 
     Raises:
-        UnknownItem: nobody has that login.
-        NotAllowed: the person is disabled.
+        NoSession: nobody active has that login.
     """
     wanted = {
         "login": login,

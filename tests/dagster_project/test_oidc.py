@@ -63,7 +63,7 @@ def test_who_logs_in_at_the_provider_is_known_here_by_login_and_name(
     algorithm: str, provider: Provider, client: OpenIdConnect
 ) -> None:
     provider.algorithm = algorithm
-    expected = OidcIdentity(login="ada", name="Ada L.", roles=None, next_path="/exceptions?status=open")
+    expected = OidcIdentity(login="ada", name="Ada L.", roles=None)
     assert log_in(client, provider) == expected
     assert log_in(client, provider) == expected
     assert [path for path in provider.asked if path != "/token"] == [
@@ -75,7 +75,7 @@ def test_who_logs_in_at_the_provider_is_known_here_by_login_and_name(
 def test_the_browser_carries_no_secret_of_the_login(provider: Provider, client: OpenIdConnect) -> None:
     url, cookie = client.begin("/")
     asked = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
-    assert asked["redirect_uri"] == "http://127.0.0.1:8600/login/return"
+    assert asked["redirect_uri"] == "http://127.0.0.1:8600/login/back"
     assert asked["state"] != asked["nonce"] != asked["code_challenge"]
     held = base64.urlsafe_b64decode(cookie.partition(".")[0] + "==").decode()
     assert not [value for value in asked.values() if value in held]
@@ -131,12 +131,14 @@ def test_a_token_that_another_key_signed_is_refused_and_a_new_key_of_the_provide
 def test_a_beginning_is_used_once_by_its_own_browser_within_ten_minutes(
     provider: Provider, client: OpenIdConnect, clock: Clock
 ) -> None:
-    url, cookie = client.begin("/")
+    url, cookie = client.begin("/exceptions?status=open")
     answer = provider.consent(url)
+    assert client.next_path(cookie) == "/exceptions?status=open"
     other_url, other_cookie = client.begin("/")
     for wrong in (other_cookie, "", "AAAA.AAAA", cookie[:-1], cookie.replace(".", "A."), "\u00e9.\ud800"):
         with pytest.raises(RefusedLogin, match="begin again"):
             client.finish(answer, wrong)
+        assert client.next_path(wrong) == "/"
     with pytest.raises(RefusedLogin, match="begin again"):
         client.finish(answer | {"state": "\ud800"}, cookie)
     assert client.finish(answer, cookie).login == "ada"
