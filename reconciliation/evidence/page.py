@@ -7,19 +7,7 @@ from typing import Any
 from ledger_core.money import exponent_of, format_minor
 from reconciliation.evidence.bridge import Proof
 from reconciliation.evidence.day import SourceDay
-
-BRIDGE_LINES = (
-    ("ledger_minor", "Balance of the ledger", 1),
-    ("timing_external_minor", "plus external lines not yet in the ledger, timing", 1),
-    ("genuine_external_minor", "plus external lines not in the ledger, genuine", 1),
-    ("timing_ledger_minor", "less ledger lines not yet at the source, timing", -1),
-    ("genuine_ledger_minor", "less ledger lines not at the source, genuine", -1),
-    ("excluded_external_minor", "plus external lines excluded by decision", 1),
-    ("excluded_ledger_minor", "less ledger lines excluded by decision", -1),
-    ("allocation_difference_minor", "plus differences explained in matches (fees, rounding)", 1),
-    ("unexplained_minor", "plus unexplained", 1),
-    ("closing_minor", "Closing balance of the source", 1),
-)
+from reconciliation.evidence.statement_parts import BRIDGE_LINES
 
 
 def day_as_value(day: SourceDay) -> dict[str, Any]:
