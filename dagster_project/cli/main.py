@@ -47,6 +47,7 @@ COMMANDS = {
     "up": "dagster_project.cli.serve:up",
     "down": "dagster_project.cli.serve:down",
     "bench": "dagster_project.cli.bench:bench",
+    "users": "dagster_project.cli.users:users",
 }
 
 
