@@ -188,17 +188,9 @@ def _shared_out(difference_minor: int, shares: Sequence[Share]) -> list[tuple[st
 
 
 def _references(members: Sequence[Member]) -> Mapping[str, str]:
-    """What the external lines are all found by: the line of the entry is found by the same."""
+    """What the one external line is found by: the line of the entry is found by the same."""
     external = [member.references for member in members if member.side == "external"]
-    if not external:
-        return _NO_REFERENCES
-    return MappingProxyType(
-        {
-            name: value
-            for name, value in sorted(external[0].items())
-            if all(other.get(name) == value for other in external)
-        }
-    )
+    return MappingProxyType(dict(sorted(external[0].items()))) if len(external) == 1 else _NO_REFERENCES
 
 
 def _corrected(members: Sequence[Member]) -> str | None:

@@ -1,71 +1,54 @@
-"""What people do about an exception beside talking of it: propose a decision, and judge what a colleague proposed.
+"""What people do about an exception beside working it: propose a decision, and judge what a colleague proposed.
 
-Law: nothing is decided here. A proposal keeps its lines as they are now, another person judges it, and the database
-refuses who may not and what no longer holds. Card numbers in what people write are masked before they are sent.
+Law: nothing is decided here. A proposal keeps its lines, and the entry that is to be posted, as they are now; another
+person judges it; the database refuses who may not and what no longer holds. Who acts is the person whose session the
+transaction entered. Card numbers in what people write are masked before they are sent.
 
 Example:
-    made = propose(connection, sources, 17, "force_match", reason="same payment", actor="ada", more=["fee=E-9/2"])
-    judge(connection, made.proposal_id, "approved", actor="bob").acts_from
+    made = propose(connection, sources, 17, "force_match", reason_code="data_correction", reason="same payment",
+        more=["fee=E-9/2"])
+    judge(other_connection, made.proposal_id, "approved").acts_from
 """
 
-import json
-import re
-from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
-from datetime import date, datetime
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
 import psycopg
 from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
 
-from ledger_core.sql import queries, translated_errors
-from reconciliation.errors import NotTheirs, RefusedProposal, UnknownItem
+from ledger_core.sql import queries
+from reconciliation.classification import BusinessCalendar
+from reconciliation.errors import RefusedProposal, UnknownItem
+from reconciliation.exceptions.adjustments import ChartAccount, EntryDraft, Share, adjusting_entry
+from reconciliation.exceptions.doors import refusals
+from reconciliation.exceptions.named_lines import chosen_lines, members_of, source_of
 from reconciliation.formats.card_numbers import masked_text
 from reconciliation.sources import Source, Sources
-from reconciliation.vocabulary import ALLOCATION_ROLES, SIDES
 
 SQL: Final = queries(Path(__file__).with_suffix(".sql"))
 
-Action = Literal["force_match", "not_duplicate", "exclude"]
+Action = Literal["force_match", "not_duplicate", "exclude", "write_off", "book_entry"]
+ReasonCode = Literal[
+    "timing", "fee_not_booked", "data_correction", "duplicate", "counterparty_error", "write_off", "other"
+]
 Verdict = Literal["approved", "rejected"]
 
 ACTIONS: Final[tuple[Action, ...]] = get_args(Action)
+POSTING_ACTIONS: Final[tuple[Action, ...]] = ("write_off", "book_entry")
+REASON_CODES: Final[tuple[ReasonCode, ...]] = get_args(ReasonCode)
+NOTED_REASONS: Final[tuple[ReasonCode, ...]] = ("write_off", "other")
+"""Reasons that say too little without a note."""
 
-_REFUSALS: Final = {
-    "TR004": UnknownItem,
-    "TR007": NotTheirs,
-    "TR008": RefusedProposal,
-    "23514": RefusedProposal,
-}
-_ENTRY_LINE: Final = re.compile(
-    r"(?s)(.+?)\s*/\s*([0-9]{1,9})"
-)  # an entry key and a line number, as lists show it
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NamedLine:
-    """A line by content: ``key`` and ``number`` are line key and version, or entry key and line number."""
-
-    side: str
-    key: str
-    number: int
-    role: str = "principal"
-
-    @property
-    def place(self) -> tuple[str, str, int]:
-        """What makes it the same line, whatever its role."""
-        return self.side, self.key, self.number
-
-    def __str__(self) -> str:
-        number = f" version {self.number}" if self.side == "external" else f" / {self.number}"
-        return f"{self.side} {self.key}{number}"
+_NEXT_DAYS: Final = 30  # among which there is a business day, whatever the calendar
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
-    """What somebody wants decided, and what became of it; ``members`` as they were when it was made."""
+    """What somebody wants decided, and what became of it; ``members`` and ``entry`` as they were when it was made."""
 
     proposal_id: int
     source: str
@@ -73,6 +56,7 @@ class Proposal:
     action: str
     state: str  # waiting, expired, approved, rejected, withdrawn
     members: list[dict[str, Any]]
+    reason_code: str
     reason: str
     proposed_by: str
     proposed_at: datetime
@@ -81,6 +65,16 @@ class Proposal:
     note: str | None
     judged_at: datetime | None
     acts_from: date | None  # first business date that an approved one binds
+    entry: dict[str, Any] | None
+    stake_minor: int | None  # the money that it moves or settles, by which it is limited
+    asset: str | None
+    posting: str | None  # of an entry: posted, refused, or not yet
+    posting_said: str | None
+
+    @property
+    def entry_key(self) -> str:
+        """The key under which its entry is posted."""
+        return f"proposal:{self.proposal_id}"
 
 
 def propose(
@@ -89,57 +83,100 @@ def propose(
     exception_id: int,
     action: Action,
     *,
+    reason_code: ReasonCode,
     reason: str,
-    actor: str,
+    version: int | None = None,
     suggestion: int | None = None,
     more: Iterable[str] = (),
     without: Iterable[str] = (),
     expires_on: date | None = None,
+    entry: EntryDraft | None = None,
 ) -> Proposal:
     """Ask for a decision about the lines of an exception.
 
     Args:
-        connection: a transaction of the analyst's role.
+        connection: a transaction of the analyst's role that entered a session.
         sources: says which accounts the exception's source reconciles.
         exception_id: its lines are the members, unless ``suggestion`` names a suggested match to take them from.
-        action: ``force_match``, ``not_duplicate`` or ``exclude``.
+        action: one of ``ACTIONS``; those of ``POSTING_ACTIONS`` need an ``entry``, see ``draft``.
+        reason_code: one of ``REASON_CODES``.
         reason: for whoever judges it, and for the auditors.
-        actor: who proposes.
+        version: the exception's as it was seen; another one is refused.
         suggestion: number of a suggested match.
         more: lines to add: a line key, an entry key, or ``ENTRY_KEY/LINE_NO``; ``external:`` or ``ledger:`` before it
             says which side is meant, and ``fee=``, ``fx=`` or ``rounding=`` that it owns the difference. A line that is
             a member already gets that role.
         without: lines to leave out, named likewise.
         expires_on: last business date on which it may be approved.
+        entry: what is to be posted, frozen with the proposal.
 
     Raises:
         UnknownItem: no such exception, suggestion or line, or more than one line of that name.
         RefusedProposal: what was named cannot be decided so; the message says why.
+        StaleView: somebody changed the exception meanwhile; the message says who and how.
+        NoSession, NotAllowed: nobody acts, or may not.
     """
-    source = sources[_source_of(connection, exception_id)]
-    chosen = {line.place: line for line in _proposed_lines(connection, source, exception_id, suggestion)}
-    for word in more:
-        role, text = _role_and_text(word)
-        line = replace(_line_called(connection, source, text), role=role)
-        chosen[line.place] = line
-    for word in without:
-        left_out = _line_called(connection, source, word)
-        if chosen.pop(left_out.place, None) is None:
-            raise UnknownItem(
-                f"{word}: expected one of the lines to be proposed, found {left_out}, which is not"
-            )
+    if action in POSTING_ACTIONS and entry is None:
+        raise RefusedProposal(f"{action}: expected the entry that is to be posted, found none")
+    source = sources[source_of(connection, exception_id)]
+    lines = chosen_lines(connection, source, exception_id, suggestion=suggestion, more=more, without=without)
+    value = None if entry is None else entry.as_value()
     wanted = {
-        "source": source.id,
         "exception": exception_id,
+        "version": version,
         "action": action,
-        "members": json.dumps([_as_member(line) for _, line in sorted(chosen.items())]),
+        "members": Jsonb([line.as_member() for line in lines]),
+        "reason_code": reason_code,
         "reason": masked_text(reason),
-        "actor": actor,
         "expires_on": expires_on,
+        "entry": None if value is None else Jsonb(value | {"description": masked_text(value["description"])}),
+        "suggestion": suggestion,
     }
-    with _refusals():
+    with refusals():
         row = connection.execute(SQL["propose"], wanted).fetchone()
-    return _proposal(connection, row)
+    return read_proposal(connection, row[0] if row else 0)
+
+
+def draft(
+    connection: psycopg.Connection[Any],
+    sources: Sources,
+    exception_id: int,
+    action: Action,
+    *,
+    shares: Sequence[Share] = (),
+    suggestion: int | None = None,
+    more: Iterable[str] = (),
+    without: Iterable[str] = (),
+    effective_date: date | None = None,
+    description: str | None = None,
+) -> EntryDraft:
+    """The entry that would bring the chosen lines to zero, to be looked at and proposed.
+
+    A write-off goes to the account of the source's rules. It takes effect on the last reconciled day unless told
+    otherwise, or, where that day is signed, on the first business day after it.
+
+    Raises:
+        UnknownItem: no such exception, suggestion or line.
+        RefusedProposal: there is no difference, or an account cannot take it.
+    """
+    source = sources[source_of(connection, exception_id)]
+    lines = chosen_lines(connection, source, exception_id, suggestion=suggestion, more=more, without=without)
+    members = members_of(connection, source, lines)
+    if action == "write_off" and not shares:
+        shares = [Share(account=_write_off_account(source, members[0].asset))] if members else ()
+    codes = [*(member.account for member in members), *(share.account for share in shares)]
+    rows = connection.execute(SQL["chart"], {"codes": codes}).fetchall()
+    chart = {
+        code: ChartAccount(code=code, asset=asset, is_open=is_open, is_leaf=is_leaf)
+        for code, asset, is_open, is_leaf in rows
+    }
+    return adjusting_entry(
+        members,
+        shares=shares,
+        chart=chart,
+        effective_date=effective_date or _effective_date(connection, source),
+        description=description or f"{action.replace('_', '-')} for exception {exception_id}",
+    )
 
 
 def judge(
@@ -147,27 +184,41 @@ def judge(
     proposal_id: int,
     verdict: Verdict,
     *,
-    actor: str,
     note: str | None = None,
     acts_from: date | None = None,
 ) -> Proposal:
-    """Approve or reject a proposal; who rejects their own takes it back. The next run carries out what was approved.
+    """Approve or reject a proposal; who rejects their own takes it back.
+
+    The next run carries out what was approved; an entry is posted before.
 
     Raises:
         UnknownItem: no such proposal, or it was judged already.
         NotTheirs: it is the judge's own.
+        NotAllowed: it is more than the judge's roles may approve.
         RefusedProposal: what it rests on has changed, or it expired; the message says what.
     """
     wanted = {
         "proposal": proposal_id,
         "verdict": verdict,
-        "actor": actor,
         "note": None if note is None else masked_text(note),
         "acts_from": acts_from,
     }
-    with _refusals():
+    with refusals():
         connection.execute(SQL["judge"], wanted)
-    return _proposal(connection, (proposal_id,))
+    return read_proposal(connection, proposal_id)
+
+
+def read_proposal(connection: psycopg.Connection[Any], proposal_id: int) -> Proposal:
+    """A proposal as it is now.
+
+    Raises:
+        UnknownItem: there is none of that number.
+    """
+    cursor = connection.cursor(row_factory=class_row(Proposal))
+    found = cursor.execute(SQL["proposal"], {"proposal": proposal_id}).fetchone()
+    if found is None:
+        raise UnknownItem(f"proposal {proposal_id}: expected one that exists, found none")
+    return found
 
 
 def list_proposals(
@@ -178,74 +229,25 @@ def list_proposals(
     return connection.cursor(row_factory=class_row(Proposal)).execute(SQL["proposals"], wanted).fetchall()
 
 
-def _refusals() -> AbstractContextManager[None]:
-    return translated_errors(_REFUSALS)
-
-
-def _proposal(connection: psycopg.Connection[Any], row: tuple[int] | None) -> Proposal:
-    wanted = {"proposal": row and row[0]}
-    found = connection.cursor(row_factory=class_row(Proposal)).execute(SQL["proposal"], wanted).fetchone()
-    if found is None:
-        raise RuntimeError("a proposal that was just written is not there")
-    return found
-
-
-def _source_of(connection: psycopg.Connection[Any], exception_id: int) -> str:
-    row = connection.execute(SQL["source_of"], {"exception": exception_id}).fetchone()
-    if row is None:
-        raise UnknownItem(
-            f"exception {exception_id}: expected one that exists, found none; see `tieout exceptions list`"
+def _write_off_account(source: Source, asset: str) -> str:
+    account = source.review.write_off.get(asset)
+    if account is None:
+        raise RefusedProposal(
+            f"source {source.id}, review.write_off: expected an account for write-offs in {asset}, found none; name "
+            "one in sources.yaml"
         )
-    return str(row[0])
+    return account
 
 
-def _proposed_lines(
-    connection: psycopg.Connection[Any], source: Source, exception_id: int, suggestion: int | None
-) -> list[NamedLine]:
-    """The lines of the exception, or of the suggested match."""
-    wanted = {"exception": exception_id, "group": suggestion, "source": source.id}
-    query = "exception_lines" if suggestion is None else "suggested_lines"
-    rows = connection.execute(SQL[query], wanted).fetchall()
-    if suggestion is not None and not rows:
-        raise UnknownItem(
-            f"match {suggestion}: expected one that is suggested for source {source.id}, found none; see `tieout "
-            "export matches`"
-        )
-    return [NamedLine(side=side, key=key, number=number, role=role) for side, key, number, role in rows]
-
-
-def _role_and_text(word: str) -> tuple[str, str]:
-    """The role before an equals sign, if it is one, and the rest."""
-    role, mark, text = word.partition("=")
-    return (role, text) if mark and role in ALLOCATION_ROLES else ("principal", word)
-
-
-def _line_called(connection: psycopg.Connection[Any], source: Source, word: str) -> NamedLine:
-    """The one line of the source that a person's word means."""
-    side, mark, text = word.partition(":")
-    if not mark or side not in SIDES:
-        side, text = "either", word
-    numbered = _ENTRY_LINE.fullmatch(text)
-    entry_key, line_no = (numbered[1], int(numbered[2])) if numbered else (None, None)
-    wanted: Mapping[str, Any] = {
-        "side": side,
-        "source": source.id,
-        "accounts": list(source.ledger_accounts),
-        "word": text,
-        "entry_key": entry_key,
-        "line_no": line_no,
-    }
-    rows = connection.execute(SQL["lines_called"], wanted).fetchall()
-    found = [NamedLine(side=row[0], key=row[1], number=row[2]) for row in rows]
-    if len(found) != 1:
-        told = ", ".join(map(str, found)) or "none"
-        raise UnknownItem(
-            f"{word}: expected one line of source {source.id}, found {told}. Name a line key, an entry key or "
-            "ENTRY_KEY/LINE_NO, with `external:` or `ledger:` before it where both exist"
-        )
-    return found[0]
-
-
-def _as_member(line: NamedLine) -> dict[str, Any]:
-    key, number = ("line_key", "version") if line.side == "external" else ("entry_key", "line_no")
-    return {"side": line.side, key: line.key, number: line.number, "role": line.role}
+def _effective_date(connection: psycopg.Connection[Any], source: Source) -> date:
+    """The last reconciled day, or, where it is signed, the first business day after the signed ones."""
+    row = connection.execute(SQL["last_days"], {"source": source.id}).fetchone()
+    reconciled_to: date | None
+    signed_to: date | None
+    reconciled_to, signed_to = row or (None, None)
+    if reconciled_to is None:
+        raise RefusedProposal(f"source {source.id}: expected a reconciled day to book on, found none")
+    if signed_to is None or signed_to < reconciled_to:
+        return reconciled_to
+    calendar = BusinessCalendar.of(source.calendars)
+    return calendar.business_days(signed_to + timedelta(days=1), signed_to + timedelta(days=_NEXT_DAYS))[0]
