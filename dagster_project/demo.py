@@ -13,6 +13,7 @@ from datetime import date
 from pathlib import Path
 
 from dagster_project.demo_marks import Marks, mark
+from dagster_project.demo_people import introduce_people
 from dagster_project.errors import SettingsError
 from dagster_project.instance import run_day
 from dagster_project.pipeline import initialise, source_day
@@ -42,6 +43,7 @@ def run_demo(settings: Settings, world: World, *, start: date, lines: int, tell:
         tell(_told(project, day))
     marks = mark(project, folder / "world", last_day=world.days[-1])
     tell(marks.told())
+    tell(f"People of the demo, with their passwords: {introduce_people(project)}")
     return marks
 
 

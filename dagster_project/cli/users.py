@@ -234,6 +234,8 @@ def _password(file: Path | None, *, wanted: bool) -> tuple[str | None, bool]:
     if file is None:
         return (secrets.token_urlsafe(18), True) if wanted else (None, False)
     place = "standard input" if str(file) == "-" else str(file)
+    if place == "standard input" and sys.stdin.isatty():
+        return click.prompt("Password", hide_input=True, confirmation_prompt=True), False
     try:
         text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -1,0 +1,126 @@
+"""Runs the analysts' app on the loopback address: the one place where it gets a clock, chance and a database.
+
+Laws: a configuration that is weak or contradicts itself does not start. Nobody's word is taken about where a request
+came from. What two people approved is carried out after the answer is sent; where that fails, the daily run does it.
+
+python -m dagster_project.web.serve_review --port 8600
+"""
+
+import contextlib
+import importlib.metadata
+import logging
+import os
+import secrets
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import uvicorn
+from psycopg_pool import ConnectionPool
+
+from dagster_project.errors import ShellError
+from dagster_project.project import Project, open_project
+from dagster_project.settings import read_settings
+from dagster_project.web.oidc import OpenIdConnect
+from dagster_project.web.review_settings import LOOPBACK, REVIEW_PORT, ReviewSettings, review_settings
+from ledger_core.errors import LedgerError
+from reconciliation.errors import ReconciliationError
+from reconciliation.people.passwords import SALT_BYTES
+from reconciliation.review.app import create_app
+from reconciliation.review.web import ReviewConfig
+
+LOGGER: Final = logging.getLogger(__name__)
+CONNECTIONS_MAX: Final = 10
+CLOSING_SECONDS: Final = 5
+
+
+def new_token() -> str:
+    """A token that nobody guesses: 256 bits."""
+    return secrets.token_urlsafe(32)
+
+
+def now() -> datetime:
+    """The clock of the app."""
+    return datetime.now(UTC)
+
+
+@contextlib.contextmanager
+def review_config(project: Project, told: ReviewSettings) -> Iterator[ReviewConfig]:
+    """What the app needs, with its connections open as long as the block lasts."""
+    with contextlib.ExitStack() as stack:
+        pool: ConnectionPool[Any] = stack.enter_context(
+            ConnectionPool(
+                project.database.url,
+                kwargs={"autocommit": True, "application_name": "tieout review"},
+                min_size=1,
+                max_size=CONNECTIONS_MAX,
+                check=ConnectionPool.check_connection,
+                open=False,
+            )
+        )
+        oidc = None
+        if told.oidc is not None:
+            oidc = OpenIdConnect(told.oidc, base_url=told.base_url, now=now, token=new_token)
+            stack.callback(oidc.close)
+        yield ReviewConfig(
+            pool=pool,
+            sources=project.sources,
+            now=now,
+            token=new_token,
+            salt=lambda: secrets.token_bytes(SALT_BYTES),
+            base_url=told.base_url,
+            dagster_url=told.dagster_url,
+            identity=told.identity,
+            proxy_header=told.proxy_header,
+            proxy_secret=told.proxy_secret,
+            oidc=oidc,
+            after_approval=lambda source_id: carry_out_approved(project, source_id),
+            code_version=importlib.metadata.version("tieout"),
+        )
+
+
+def carry_out_approved(project: Project, source_id: str) -> None:
+    """Post what was approved for a source and reconcile it; what fails is written down and left to the next run."""
+    from dagster_project.carrying_out import carry_out  # noqa: PLC0415 - the engine takes 90 MB
+
+    try:
+        carry_out(project, source_id=source_id)
+    except (ShellError, LedgerError, ReconciliationError) as error:
+        LOGGER.warning("carrying out what was approved for %s waits for the next run: %s", source_id, error)
+
+
+def server(config: ReviewConfig, port: int) -> uvicorn.Server:
+    """What serves the app."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            create_app(config),
+            host=LOOPBACK,
+            port=port,
+            log_level="warning",
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            lifespan="off",
+            ws="none",
+            timeout_graceful_shutdown=CLOSING_SECONDS,
+        )
+    )
+
+
+@click.command()
+@click.option(
+    "--port", default=REVIEW_PORT, show_default=True, type=click.IntRange(1, 65_535), help="Where to listen."
+)
+def main(port: int) -> None:
+    """Serve the analysts' app until told to stop."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    settings = read_settings(os.environ, Path.cwd())
+    told = review_settings(settings, review_port=port)
+    with review_config(open_project(settings), told) as config:
+        server(config, port).run()
+
+
+if __name__ == "__main__":
+    main()
