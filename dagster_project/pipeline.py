@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from datetime import time as time_of_day
 from typing import Any
 
+from dagster_project.posting_adjustments import post_adjustments
 from dagster_project.project import Project, deliver_alerts, open_project
 from dagster_project.settings import Settings
 from ledger_core.balance import trial_balance
@@ -62,10 +63,13 @@ def reconcile_source(
 ) -> RunOutcome:
     """Reconcile one source up to a business date, then deliver what alerts it put out.
 
+    Entries that were approved meanwhile are posted first, unless nobody wants to ``wait`` for another run's end.
     The run begins now, or at another instant that is told, and the deadlines that have passed are those of then.
     A run that fails changes nothing and is recorded as failed before its error goes on.
     """
     register(project)
+    if wait:
+        post_adjustments(project, source_id=source.id)
     started_at = at or datetime.now(UTC)
     told: RunFacts = {"actor": actor, "code_version": code_version(), "started_at": started_at}
     now = judged_at(source, as_of, started_at)
