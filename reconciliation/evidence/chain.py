@@ -109,10 +109,11 @@ def verify_chains(
     """
     wanted = {"source": source_id, "known_at": known_at}
     seen = [*witnesses, *_signed_witnesses(connection, wanted)]
-    marks: dict[tuple[str, str], dict[int, str]] = {}
+    marks: dict[tuple[str, str], dict[int, set[str]]] = {}
     for witness in seen:
         if source_id in (None, witness.source):
-            marks.setdefault((witness.source, witness.origin), {})[witness.length] = witness.hash
+            told = marks.setdefault((witness.source, witness.origin), {})
+            told.setdefault(witness.length, set()).add(witness.hash)
     chains: dict[tuple[str, str], _Chain] = {}
     for row in _copied(connection, SQL["links"], wanted):
         key = row[0] or "", row[1] or ""
@@ -138,7 +139,7 @@ def verify_chains(
 class _Chain:
     """One chain as it goes by."""
 
-    def __init__(self, source: str, origin: str, marks: Mapping[int, str]) -> None:
+    def __init__(self, source: str, origin: str, marks: Mapping[int, set[str]]) -> None:
         self._name = source, origin
         self._marks = dict(marks)
         self._fault: ChainFault | None = None
@@ -165,7 +166,7 @@ class _Chain:
             self._found(chain_no, event_id, f"its event is of source {of_source}")
         elif expected.hex() != kept:
             self._found(chain_no, event_id, "its event is not what was linked, or the link was changed")
-        elif self._marks.pop(chain_no, kept) != kept:
+        elif self._marks.pop(chain_no, {kept}) != {kept}:
             self._found(chain_no, event_id, "a witness says that another link was here")
         self.length, self._last = chain_no, bytes.fromhex(kept or "")
 

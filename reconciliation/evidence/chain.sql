@@ -39,9 +39,9 @@ ORDER BY l.source_id, l.origin, l.chain_no DESC
 
 -- name: witnesses
 -- What sign-offs say where the chains of their source ended.
-SELECT s.source_id, s.sign_off_id, s.business_date, h.origin, h.length, h.hash
+SELECT s.source_id, h.origin, h.length, h.head AS hash
 FROM recon.sign_off AS s
-CROSS JOIN LATERAL jsonb_to_recordset(jsonb_path_query_first(s.content::jsonb, 'strict $.**.event_chains')) AS h (origin text, length bigint, hash text)
+CROSS JOIN LATERAL jsonb_to_recordset(s.content::jsonb -> 'record' -> 'chains') AS h (origin text, length bigint, head text)
 WHERE (%(source)s::text IS NULL OR s.source_id = %(source)s::text)
   AND (%(known_at)s::text IS NULL OR pg_visible_in_snapshot(s.xid, %(known_at)s::text::pg_snapshot))
 ORDER BY s.source_id, s.sign_off_id, h.origin

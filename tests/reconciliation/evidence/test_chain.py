@@ -1,6 +1,7 @@
 """The chain of events outside the database: golden links, and every way of tampering named by its first bad event."""
 
 import hashlib
+import json
 from typing import Any
 
 import psycopg
@@ -41,6 +42,11 @@ TAMPERING = {
     "head moved": ("UPDATE recon.event_chain SET length = 4 WHERE source_id = 'card'",
         (4, None, "the head that is kept")),
 }  # fmt: skip
+SIGN = """
+INSERT INTO recon.sign_off (source_id, business_date, known_at, content, content_sha256, books_sha256, prepared_by)
+SELECT 'card', '2026-11-09', pg_current_snapshot(), %s, encode(sha256(convert_to(%s, 'UTF8')), 'hex'), repeat('0', 64),
+    'ada'
+"""
 CUT_WITHOUT_A_TRACE = """
 CREATE TEMP TABLE cut AS SELECT l.event_id FROM recon.event_link AS l WHERE l.source_id = 'card' AND l.chain_no > 3;
 DELETE FROM recon.event_link WHERE event_id IN (SELECT event_id FROM cut);
@@ -95,6 +101,8 @@ def test_a_tail_that_was_cut_off_without_a_trace_is_told_by_a_witness_alone(
     chained: psycopg.Connection[Any],
 ) -> None:
     witnesses = read_heads(chained)
+    (card,) = read_heads(chained, source_id="card")
+    content = json.dumps({"record": {"chains": [{"origin": "engine", "length": 5, "head": card.hash}]}})
     chained.execute("SET LOCAL session_replication_role = replica")
     chained.execute(CUT_WITHOUT_A_TRACE)
     chained.execute("SET LOCAL session_replication_role = origin")
@@ -102,9 +110,12 @@ def test_a_tail_that_was_cut_off_without_a_trace_is_told_by_a_witness_alone(
     (fault,) = verify_chains(chained, witnesses=witnesses).faults
     assert (fault.source, fault.chain_no) == ("card", 4)
     assert fault.problem == "the end was cut off: a witness says that it had 5 links"
+    chained.execute(SIGN, (content, content))
+    assert verify_chains(chained).faults == (fault,), "a sign-off is a witness by itself"
+    assert verify_chains(chained, source_id="bank").sound
 
     chained.execute(OPEN, {"prefix": "l", "count": 4})
     (fault,) = verify_chains(chained, witnesses=witnesses).faults
     assert (fault.chain_no, fault.problem) == (5, "a witness says that another link was here")
     gone = Head(source="desk", origin="people", length=2, hash="00")
-    assert [fault.source for fault in verify_chains(chained, witnesses=[gone]).faults] == ["desk"]
+    assert [fault.source for fault in verify_chains(chained, witnesses=[gone]).faults] == ["card", "desk"]
