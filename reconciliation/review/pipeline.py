@@ -98,6 +98,8 @@ def _in_transaction(
 ) -> Response:
     pool = config.pool.connection(timeout=POOL_WAIT_SECONDS)
     with pool as connection, connection.transaction():
+        if page.steady:
+            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         connection.execute(_SETTINGS, (page.database_role, f"{page.seconds}s"))
         who = enter(connection, token) if token else None
         if who is not None and config.identity == "proxy" and believed_login(config, request) != who.login:

@@ -212,6 +212,7 @@ class Page:
     reads_form: bool = False
     role: str | None = None  # instead of the one that goes with the method
     seconds: int = 15  # for each statement in the database
+    steady: bool = False  # all its reading at one snapshot, so that its numbers agree with each other
 
     def __post_init__(self) -> None:
         """A page that anybody could reach by mistake is never made."""
