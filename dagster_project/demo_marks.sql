@@ -13,7 +13,7 @@ FROM recon.exception AS e
 JOIN recon.exception_member AS m ON m.exception_id = e.exception_id
 LEFT JOIN recon.line AS l ON l.line_id = m.line_id
 LEFT JOIN ledger.journal_line_v1 AS j ON j.entry_id = m.entry_id AND j.line_no = m.line_no
-WHERE e.class = 'timing' AND e.status <> 'cleared'
+WHERE e.class = 'timing' AND e.cleared_on IS NULL
 
 -- name: members
 SELECT g.group_id, g.leg, m.side, l.source_id AS source, l.line_key, m.entry_key, m.line_no

@@ -5,7 +5,7 @@ SELECT e.exception_id, e.source, e.opened_on, e.as_of, e.class, e.kind, e.severi
     e.amount_minor, e.difference_minor, e.asset, e.due_on, e.expected_clear_on, e.age_business_days, e.assignee, e.cleared_by_group
 FROM recon.exception_v1 AS e
 WHERE (%(source)s::text IS NULL OR e.source = %(source)s::text) AND (%(class)s::text IS NULL OR e.class = %(class)s::text)
-  AND (%(with_cleared)s OR e.status <> 'cleared')
+  AND (%(with_cleared)s OR e.cleared_on IS NULL)
 ORDER BY array_position(ARRAY['critical', 'high', 'medium', 'low', 'info'], e.severity), e.source, e.exception_id
 
 -- name: exception
@@ -37,7 +37,7 @@ ORDER BY v.event_id
 -- name: missing_files
 SELECT e.source, e.kind, e.item_date, e.account, e.factors ->> 'why' AS why
 FROM recon.exception_v1 AS e
-WHERE e.class = 'source_gap' AND e.status <> 'cleared' AND (%(source)s::text IS NULL OR e.source = %(source)s::text)
+WHERE e.class = 'source_gap' AND e.cleared_on IS NULL AND (%(source)s::text IS NULL OR e.source = %(source)s::text)
 ORDER BY e.item_date, e.source, e.account
 
 -- name: cleared_by

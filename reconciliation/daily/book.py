@@ -4,6 +4,7 @@ Law: what is already there and still true is not touched, so that running again 
 bulk and in the caller's transaction. Decides nothing.
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from pathlib import Path
@@ -126,10 +127,26 @@ def write_lessons(
 
 
 def write_exceptions(
-    connection: psycopg.Connection[Any], source_id: str, as_of: date, exceptions: pa.Table, members: pa.Table
+    connection: psycopg.Connection[Any],
+    source_id: str,
+    as_of: date,
+    exceptions: pa.Table,
+    members: pa.Table,
+    *,
+    due_by_severity: Mapping[str, date],
+    team_by_kind: Mapping[str, str],
 ) -> None:
-    """Move the source's exceptions to a day: known ones on, new ones in, vanished ones cleared, back again reopened."""
-    wanted = {"source": source_id, "as_of": as_of}
+    """Move the source's exceptions to a day: known ones on, new ones in, vanished ones cleared, back again reopened.
+
+    ``due_by_severity`` says by when somebody deals with what is new, back or of another severity on this day.
+    """
+    dues = {severity: day.isoformat() for severity, day in due_by_severity.items()}
+    wanted = {
+        "source": source_id,
+        "as_of": as_of,
+        "sla": json.dumps(dues),
+        "teams": json.dumps(dict(team_by_kind)),
+    }
     connection.execute(SQL["empty_exceptions"])
     copy_in(connection, exceptions, "incoming_exception")
     copy_in(connection, members, "incoming_exception_member")
@@ -139,8 +156,15 @@ def write_exceptions(
         "clear_exceptions",
         "insert_exceptions",
         "insert_members",
+        "remember_members",
+        "end_expired",
     ):
         connection.execute(SQL[step], wanted)
+
+
+def describe_exceptions(connection: psycopg.Connection[Any], source_id: str) -> None:
+    """Write what the open exceptions are listed by: the reference of their lines, and the best suggested match."""
+    connection.execute(SQL["describe_exceptions"], {"source": source_id})
 
 
 def write_proofs(

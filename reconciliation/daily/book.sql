@@ -91,12 +91,17 @@ SET as_of = %(as_of)s, class = i.class, kind = i.kind, severity = i.severity, si
     entry_key = i.entry_key, entry_id = i.entry_id, line_no = i.line_no, account = i.account, amount_minor = i.amount_minor,
     difference_minor = i.difference_minor, asset = i.asset, item_date = i.item_date, due_on = i.due_on,
     expected_clear_on = i.expected_clear_on, age_business_days = i.age_business_days, factors = i.factors,
-    status = CASE WHEN e.status = 'cleared' THEN 'open' ELSE e.status END, cleared_on = NULL, cleared_by_group = NULL,
+    status = CASE WHEN e.cleared_on IS NOT NULL OR e.carried_until <= %(as_of)s AND e.assignee IS NULL THEN 'open'
+                  WHEN e.carried_until <= %(as_of)s THEN 'taken' ELSE e.status END,
+    carried_until = CASE WHEN e.cleared_on IS NULL AND e.carried_until > %(as_of)s THEN e.carried_until END,
+    cycle = e.cycle + (e.cleared_on IS NOT NULL)::integer, cleared_on = NULL, cleared_by_group = NULL,
+    sla_due_on = CASE WHEN i.class = 'timing' THEN NULL WHEN e.cleared_on IS NULL AND e.class <> 'timing' AND e.severity = i.severity THEN e.sla_due_on
+                      ELSE (%(sla)s::jsonb ->> i.severity)::date END,
     version = e.version + 1
 FROM incoming_exception AS i
 WHERE e.exception_key = i.exception_key AND e.source_id = %(source)s
   AND (e.as_of, e.class, e.kind, e.severity, e.side, e.line_key, e.line_id, e.entry_key, e.entry_id, e.line_no, e.account, e.amount_minor,
-       e.difference_minor, e.asset, e.item_date, e.due_on, e.expected_clear_on, e.age_business_days, e.factors, e.status = 'cleared')
+       e.difference_minor, e.asset, e.item_date, e.due_on, e.expected_clear_on, e.age_business_days, e.factors, e.cleared_on IS NOT NULL OR coalesce(e.carried_until <= %(as_of)s, false))
       IS DISTINCT FROM
       (%(as_of)s::date, i.class, i.kind, i.severity, i.side, i.line_key, i.line_id, i.entry_key, i.entry_id, i.line_no, i.account,
        i.amount_minor, i.difference_minor, i.asset, i.item_date, i.due_on, i.expected_clear_on, i.age_business_days, i.factors, false)
@@ -104,10 +109,10 @@ WHERE e.exception_key = i.exception_key AND e.source_id = %(source)s
 -- name: insert_exceptions
 INSERT INTO recon.exception (exception_key, source_id, opened_on, as_of, class, kind, severity, status, side, line_key, line_id, entry_key,
     entry_id, line_no, account, amount_minor, difference_minor, asset, item_date, due_on, expected_clear_on,
-    age_business_days, factors)
+    age_business_days, factors, team, sla_due_on)
 SELECT i.exception_key, %(source)s, %(as_of)s, %(as_of)s, i.class, i.kind, i.severity, 'open', i.side, i.line_key, i.line_id, i.entry_key,
     i.entry_id, i.line_no, i.account, i.amount_minor, i.difference_minor, i.asset, i.item_date, i.due_on, i.expected_clear_on,
-    i.age_business_days, i.factors
+    i.age_business_days, i.factors, %(teams)s::jsonb ->> i.kind, CASE WHEN i.class <> 'timing' THEN (%(sla)s::jsonb ->> i.severity)::date END
 FROM incoming_exception AS i
 WHERE NOT EXISTS (SELECT FROM recon.exception AS e WHERE e.exception_key = i.exception_key)
 ORDER BY i.item_date, i.exception_key
@@ -117,16 +122,17 @@ DELETE FROM recon.exception_member AS m USING recon.exception AS e
 WHERE e.exception_id = m.exception_id AND e.source_id = %(source)s
 
 -- name: clear_exceptions
--- What was open and is no longer found: cleared, by the live group that took its line if there is one.
+-- What was open and is no longer found: cleared, by the live group that took its line if there is one; resolved where people
+-- decided it.
 UPDATE recon.exception AS e
-SET status = 'cleared', cleared_on = %(as_of)s, as_of = %(as_of)s, version = e.version + 1,
+SET status = CASE WHEN e.status = 'approved' THEN 'resolved' ELSE 'cleared' END, carried_until = NULL, cleared_on = %(as_of)s, as_of = %(as_of)s, version = e.version + 1,
     cleared_by_group = least(
         (SELECT min(m.group_id) FROM recon.line AS l -- any version of its line
          JOIN recon.match_member AS m ON m.line_id = l.line_id AND m.side = 'external' AND m.live AND m.leg = 'ledger'
          WHERE l.source_id = e.source_id AND l.line_key = e.line_key),
         (SELECT m.group_id FROM recon.match_member AS m
          WHERE m.entry_id = e.entry_id AND m.line_no = e.line_no AND m.side = 'ledger' AND m.live AND m.leg = 'ledger'))
-WHERE e.source_id = %(source)s AND e.status <> 'cleared'
+WHERE e.source_id = %(source)s AND e.cleared_on IS NULL
   AND NOT EXISTS (SELECT FROM incoming_exception AS i WHERE i.exception_key = e.exception_key)
 
 -- name: insert_members
@@ -136,13 +142,79 @@ FROM incoming_exception_member AS i
 JOIN recon.exception AS e ON e.exception_key = i.exception_key
 ORDER BY e.exception_id, i.side, i.line_id, i.entry_id, i.line_no
 
+-- name: remember_members
+-- Which exception explains each open line from this day on, where that is news.
+INSERT INTO recon.exception_line (exception_id, side, line_id, entry_id, line_no, as_of)
+SELECT m.exception_id, m.side, m.line_id, m.entry_id, m.line_no, %(as_of)s
+FROM recon.exception_member AS m JOIN recon.exception AS e ON e.exception_id = m.exception_id AND e.source_id = %(source)s
+LEFT JOIN LATERAL (
+    SELECT n.exception_id FROM recon.exception_line AS n
+    WHERE m.side = 'external' AND n.side = 'external' AND n.line_id = m.line_id AND n.as_of <= %(as_of)s ORDER BY n.as_of DESC, n.place DESC LIMIT 1
+) AS x ON true
+LEFT JOIN LATERAL (
+    SELECT n.exception_id FROM recon.exception_line AS n
+    WHERE m.side = 'ledger' AND n.side = 'ledger' AND n.entry_id = m.entry_id AND n.line_no = m.line_no AND n.as_of <= %(as_of)s
+    ORDER BY n.as_of DESC, n.place DESC LIMIT 1
+) AS y ON true
+WHERE coalesce(x.exception_id, y.exception_id) IS DISTINCT FROM m.exception_id
+ORDER BY m.exception_id, m.side, m.line_id, m.entry_id, m.line_no
+
+-- name: end_expired
+-- Exceptions whose proposal waited too long are their owner's again.
+UPDATE recon.exception AS e SET status = CASE WHEN e.assignee IS NULL THEN 'open' ELSE 'taken' END, version = e.version + 1
+WHERE e.source_id = %(source)s AND e.status = 'proposed' AND e.cleared_on IS NULL
+  AND NOT EXISTS (
+      SELECT FROM recon.proposal AS p
+      WHERE p.exception_id = e.exception_id AND coalesce(p.expires_on >= %(as_of)s, true)
+        AND NOT EXISTS (SELECT FROM recon.proposal_verdict AS v WHERE v.proposal_id = p.proposal_id))
+
+-- name: describe_exceptions
+-- What open exceptions are listed and searched by: reference and counterparty of their lines, and the best suggested match.
+WITH line AS (
+    SELECT m.exception_id, coalesce(l.ref_end_to_end, l.ref_psp, l.ref_payout, l.ref_arn, l.ref_merchant, l.batch_ref, l.native_id, j.ref_end_to_end, j.ref_psp,
+        j.ref_payout, j.ref_arn, j.ref_merchant, j.batch_ref, j.entry_key) AS reference, coalesce(l.counterparty, j.counterparty) AS counterparty,
+        row_number() OVER (PARTITION BY m.exception_id ORDER BY m.side, l.line_key, j.entry_key, m.line_no) AS place
+    FROM recon.exception_member AS m
+    JOIN recon.exception AS e ON e.exception_id = m.exception_id AND e.source_id = %(source)s AND e.cleared_on IS NULL
+    LEFT JOIN recon.line AS l ON l.line_id = m.line_id
+    LEFT JOIN ledger.journal_line_v1 AS j ON m.side = 'ledger' AND j.entry_id = m.entry_id AND j.line_no = m.line_no
+), suggested AS (
+    SELECT m.group_id, g.group_key, g.evidence_millibits, m.side, m.line_id, m.entry_id, m.line_no
+    FROM recon.match_group AS g
+    JOIN recon.match_member AS m ON m.group_id = g.group_id
+    WHERE g.source_id = %(source)s AND g.state = 'suggested'
+      AND NOT EXISTS (SELECT FROM recon.match_revocation AS r WHERE r.group_id = g.group_id)
+), suggestion AS (
+    SELECT x.exception_id, count(*) AS candidates, (array_agg(x.group_id ORDER BY x.evidence_millibits DESC NULLS LAST, x.group_key))[1] AS best_group,
+        max(x.evidence_millibits) AS best_millibits
+    FROM (
+        SELECT o.exception_id, s.group_id, s.group_key, s.evidence_millibits
+        FROM suggested AS s JOIN recon.exception_member AS o ON o.line_id = s.line_id WHERE s.side = 'external'
+        UNION
+        SELECT o.exception_id, s.group_id, s.group_key, s.evidence_millibits
+        FROM suggested AS s JOIN recon.exception_member AS o ON o.entry_id = s.entry_id AND o.line_no = s.line_no WHERE s.side = 'ledger'
+    ) AS x
+    GROUP BY x.exception_id
+), told AS (
+    SELECT e.exception_id, l.reference, l.counterparty, s.best_group, s.best_millibits, coalesce(s.candidates, 0)::integer AS candidates
+    FROM recon.exception AS e
+    LEFT JOIN line AS l ON l.exception_id = e.exception_id AND l.place = 1
+    LEFT JOIN suggestion AS s ON s.exception_id = e.exception_id
+    WHERE e.source_id = %(source)s AND e.cleared_on IS NULL
+)
+UPDATE recon.exception AS e SET reference = t.reference, counterparty = t.counterparty, best_group = t.best_group, best_millibits = t.best_millibits,
+    candidates = t.candidates
+FROM told AS t
+WHERE e.exception_id = t.exception_id AND (e.reference, e.counterparty, e.best_group, e.best_millibits, e.candidates)
+    IS DISTINCT FROM (t.reference, t.counterparty, t.best_group, t.best_millibits, t.candidates)
+
 -- name: newly_open
 -- What became a cause for alarm on each day of the window, by cause: counts and sums alone, no personal data. An item
 -- counts on the day it ceased to be timing, was first seen otherwise, or came back.
 SELECT v.as_of, e.kind, e.class, e.severity, e.asset, count(*) AS item_count, sum(abs(e.amount_minor))::bigint AS amount_minor
 FROM recon.exception AS e
 JOIN recon.exception_event AS v ON v.exception_id = e.exception_id
-WHERE e.source_id = %(source)s AND v.as_of = ANY(%(days)s) AND e.status <> 'cleared' AND e.class <> 'timing'
+WHERE e.source_id = %(source)s AND v.as_of = ANY(%(days)s) AND e.cleared_on IS NULL AND e.class <> 'timing'
   AND v.event IN ('opened', 'changed', 'reopened') AND v.after ->> 'class' <> 'timing'
   AND (v.event <> 'changed' OR v.before ->> 'class' = 'timing')
 GROUP BY v.as_of, e.kind, e.class, e.severity, e.asset

@@ -1,4 +1,6 @@
-"""Which deadlines of files have passed unheard since the last run. Reads what is covered and what was told already.
+"""Deadlines: which of files have passed unheard since the last run, and by when people deal with what is open.
+
+Reads what is covered and what was told already.
 
 Law: a deadline that passes is told once, although no file, line or entry came with it; one that passed over a file
 which is there, or is told already, is no news, so that running again changes nothing.
@@ -9,10 +11,17 @@ from typing import Any, Final
 
 import psycopg
 
-from reconciliation.classification import FileCalendar
+from reconciliation.classification import BusinessCalendar, FileCalendar
 from reconciliation.daily.universe import SQL
+from reconciliation.sources import Review
 
 _LOOKED_BACK: Final = timedelta(days=120)  # two closures, the longest that a calendar may have
+
+
+def due_by_severity(review: Review, day: date, calendar: BusinessCalendar) -> dict[str, date]:
+    """By when what opens on a business day is to be dealt with; ``info`` never is."""
+    days = review.sla_days.model_dump()
+    return {severity: calendar.add_business_days(day, count) for severity, count in days.items()}
 
 
 def newly_overdue(

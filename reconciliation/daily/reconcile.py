@@ -18,13 +18,14 @@ from ledger_core.sql import lock
 from reconciliation.alerts import Alert, alerts_of_exceptions, write_alerts
 from reconciliation.classification import BusinessCalendar, FileCalendar, business_date_of
 from reconciliation.daily import book
-from reconciliation.daily.deadlines import newly_overdue
+from reconciliation.daily.deadlines import due_by_severity, newly_overdue
 from reconciliation.daily.fold import DayOutcome, Setting, first_state, fold_day
 from reconciliation.daily.legs import WAITS, LegOutcome, match_leg
 from reconciliation.daily.universe import SQL, read_taken, read_universe
 from reconciliation.daily.window import Window, last_business_day, window_of
 from reconciliation.errors import AlreadyRunning, ReconciliationError
 from reconciliation.sources import LegRule, Source
+from reconciliation.vocabulary import EXCEPTION_KINDS
 
 MANY_ROWS: Final = 1_000  # from so many new rows on, the planner is told at once; no result depends on it
 
@@ -102,7 +103,7 @@ def reconcile(
     outcomes = _fold(connection, source, calendar, window, snapshot=snapshot, done=done, now=now)
     made = revoked = alerts = 0
     if window:
-        made, revoked = _write(connection, source, run_id, window, outcomes)
+        made, revoked = _write(connection, source, calendar, run_id=run_id, window=window, outcomes=outcomes)
         alerts = write_alerts(connection, _alerts(connection, source, window))
     last = window.last if window else max(as_of, done.to or as_of)
     legs = _legs(connection, source, window, done, last=last, run_id=run_id)
@@ -299,6 +300,8 @@ def _fold(
 def _write(
     connection: psycopg.Connection[Any],
     source: Source,
+    calendar: BusinessCalendar,
+    *,
     run_id: int,
     window: Window,
     outcomes: Sequence[DayOutcome],
@@ -307,6 +310,7 @@ def _write(
     groups = [outcome.result.groups for outcome in outcomes]
     stale, kept = book.revoke_stale(connection, source.id, "ledger", first=window.first, found=groups)
     made = 0
+    team_by_kind = {kind: team for kind in EXCEPTION_KINDS if (team := source.review.team_of(kind))}
     for outcome in outcomes:
         members = book.members_with_facts(
             outcome.result.members, outcome.matched_external, outcome.matched_ledger
@@ -314,10 +318,19 @@ def _write(
         made += book.write_groups(connection, source.id, run_id, outcome.result.groups, members, already=kept)
         if outcome.day in window.news:
             found = outcome.classified
-            book.write_exceptions(connection, source.id, outcome.day, found.exceptions, found.members)
+            book.write_exceptions(
+                connection,
+                source.id,
+                outcome.day,
+                found.exceptions,
+                found.members,
+                due_by_severity=due_by_severity(source.review, outcome.day, calendar),
+                team_by_kind=team_by_kind,
+            )
     last = outcomes[-1]
     suggested = book.members_with_facts(last.result.suggested_members, last.open_external, last.open_ledger)
     book.write_suggestions(connection, source.id, run_id, last.result.suggested_groups, suggested)
+    book.describe_exceptions(connection, source.id)
     lessons = {outcome.day: outcome.result.lag_counts for outcome in outcomes}
     book.write_lessons(connection, source.id, lessons, first=window.first, last=window.last)
     book.write_proofs(

@@ -291,4 +291,4 @@ WHERE s.source_id = %(source)s AND s.to_date >= %(first)s
 -- Absent and unproved files that are open exceptions already; no account where one file serves all.
 SELECT e.account, e.item_date
 FROM recon.exception AS e
-WHERE e.source_id = %(source)s AND e.item_date >= %(first)s AND e.kind IN ('missing_file', 'control_total') AND e.status <> 'cleared'
+WHERE e.source_id = %(source)s AND e.item_date >= %(first)s AND e.kind IN ('missing_file', 'control_total') AND e.cleared_on IS NULL

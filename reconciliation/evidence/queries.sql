@@ -29,7 +29,7 @@ ORDER BY g.match_pass
 -- Open exceptions of a source by class, kind, severity and asset.
 SELECT e.class, e.kind, e.severity, e.asset, count(*) AS item_count, sum(abs(e.amount_minor))::bigint AS amount_minor
 FROM recon.exception AS e
-WHERE e.source_id = %(source)s AND e.status <> 'cleared'
+WHERE e.source_id = %(source)s AND e.cleared_on IS NULL
 GROUP BY e.class, e.kind, e.severity, e.asset
 ORDER BY e.class, e.kind, e.severity, e.asset
 

@@ -8,7 +8,7 @@ WITH latest AS (
     SELECT max(r.business_date) AS day FROM recon.run AS r WHERE r.source_id = %(source)s AND r.state = 'succeeded'
 ),
 item AS (
-    SELECT e.exception_id, e.class, e.status, g.as_of AS cleared_on
+    SELECT e.exception_id, e.class, e.cleared_on AS closed_on, g.as_of AS cleared_on
     FROM recon.exception AS e
     LEFT JOIN recon.match_group AS g ON g.group_id = e.cleared_by_group AND g.match_pass <> 'decision'
     WHERE e.source_id = %(source)s AND e.class <> 'source_gap' AND e.kind NOT IN ('balance_break', 'unrecorded_charge', 'chargeback_unbooked')
@@ -17,7 +17,7 @@ item AS (
 ),
 told AS (
     SELECT v.after ->> 'class' AS first_class, (v.after ->> 'due_on')::date AS due_on,
-        i.cleared_on, i.status <> 'cleared' AND i.class = 'timing' AS is_timing
+        i.cleared_on, i.closed_on IS NULL AND i.class = 'timing' AS is_timing
     FROM item AS i
     JOIN recon.exception_event AS v ON v.exception_id = i.exception_id AND v.event = 'opened'
 )

@@ -272,7 +272,8 @@ ALTER TABLE recon.exception
     ADD COLUMN severity_rank smallint GENERATED ALWAYS AS (
         CASE severity WHEN 'critical' THEN 4 WHEN 'high' THEN 3 WHEN 'medium' THEN 2 WHEN 'low' THEN 1 ELSE 0 END) STORED,
     ADD COLUMN value_minor bigint GENERATED ALWAYS AS (abs(CASE WHEN amount_minor = 0 THEN difference_minor ELSE amount_minor END)) STORED,
-    ADD COLUMN due_key date GENERATED ALWAYS AS (coalesce(sla_due_on, 'infinity'::date)) STORED;
+    ADD COLUMN due_key date GENERATED ALWAYS AS (coalesce(sla_due_on, '9999-12-31'::date)) STORED;
+DROP INDEX recon.exception_open;
 -- The orders of the list, each alone and behind what is asked for most: a page is read from an index, whatever its place.
 CREATE INDEX exception_by_worst ON recon.exception (severity_rank DESC, value_minor DESC, exception_id) WHERE cleared_on IS NULL;
 CREATE INDEX exception_by_value ON recon.exception (value_minor DESC, exception_id) WHERE cleared_on IS NULL;
