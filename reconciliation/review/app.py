@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from reconciliation.review import sessions_pages
+from reconciliation.review import detail_pages, sessions_pages
 from reconciliation.review.pipeline import answer, error_page
 from reconciliation.review.refusals import Refusal
 from reconciliation.review.rendering import static_file
@@ -22,7 +22,10 @@ from reconciliation.review.security import Doorway
 from reconciliation.review.web import ANYONE, Page, ReviewConfig
 
 # Each module of pages adds its own here.
-PAGES: Final[tuple[Page, ...]] = (*sessions_pages.PAGES,)
+PAGES: Final[tuple[Page, ...]] = (
+    *sessions_pages.PAGES,
+    *detail_pages.PAGES,
+)
 
 WITHOUT_SESSION: Final = frozenset({"/login", "/login/back"})
 """Where somebody may be who has not come in yet, beside the files of the browser."""

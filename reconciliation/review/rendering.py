@@ -25,6 +25,7 @@ FOLDER: Final = Path(__file__).parent
 STATIC_TYPES: Final = {
     "style.css": "text/css; charset=utf-8",
     "figures.css": "text/css; charset=utf-8",
+    "detail.css": "text/css; charset=utf-8",
     "keys.js": "text/javascript; charset=utf-8",
     "htmx.min.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
