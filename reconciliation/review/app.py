@@ -14,7 +14,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from reconciliation.review import detail_pages, sessions_pages
+from reconciliation.review import (
+    dashboard_pages,
+    detail_pages,
+    people_pages,
+    sessions_pages,
+)
 from reconciliation.review.pipeline import answer, error_page
 from reconciliation.review.refusals import Refusal
 from reconciliation.review.rendering import static_file
@@ -24,6 +29,8 @@ from reconciliation.review.web import ANYONE, Page, ReviewConfig
 # Each module of pages adds its own here.
 PAGES: Final[tuple[Page, ...]] = (
     *sessions_pages.PAGES,
+    *dashboard_pages.PAGES,
+    *people_pages.PAGES,
     *detail_pages.PAGES,
 )
 

@@ -27,7 +27,8 @@ from reconciliation.review.days import (
     last_days,
     read_days,
 )
-from reconciliation.review.filters import AGES, NOBODY, OPEN_STATUSES, Filter
+from reconciliation.review.conditions import AGES, NOBODY
+from reconciliation.review.filters import OPEN_STATUSES, Filter
 from reconciliation.sources import Source
 
 SQL: Final = queries(Path(__file__).with_suffix(".sql"))
@@ -189,7 +190,8 @@ def _rows(connection: psycopg.Connection[Any], base: Filter, today: date) -> lis
     condition, values = base.where(today=today)
     query = SQL["open_figures"].replace("{condition}", condition)
     wanted = values | {"ages": _AGE_BOUNDS, "today": today}
-    return connection.cursor(row_factory=dict_row).execute(query, wanted).fetchall()
+    cursor = connection.cursor(row_factory=dict_row)
+    return cursor.execute(query.encode(), wanted, prepare=False).fetchall()
 
 
 def _source_state(

@@ -36,13 +36,13 @@ class PersonRow:
     person: Person
     known_by: str
     last_opened_at: datetime | None
+    last_seen_at: datetime | None
     last_channel: str | None
-    live_count: int
 
 
 def people(visit: Visit) -> Response:
     """Everybody, what each role may, and the latest changes."""
-    wanted = {"now": visit.now, "days": ATTEMPT_DAYS, "before": None, "limit": CHANGES_SHOWN}
+    wanted = {"now": visit.now, "days": ATTEMPT_DAYS, "limit": CHANGES_SHOWN}
     cursor = visit.connection.cursor(row_factory=dict_row)
     sessions = {row["login"]: row for row in cursor.execute(SQL["last_sessions"], wanted)}
     rows = [_row(person, sessions.get(person.login, {})) for person in list_people(visit.connection)]
@@ -67,8 +67,8 @@ def _row(person: Person, session: Mapping[str, Any]) -> PersonRow:
         person=person,
         known_by=_KNOWN_BY.get(person.known_by, person.known_by),
         last_opened_at=session.get("last_opened_at"),
+        last_seen_at=session.get("last_seen_at"),
         last_channel=session.get("last_channel"),
-        live_count=session.get("live_count", 0),
     )
 
 
@@ -88,4 +88,4 @@ def _told(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-PAGES: Final = (Page(path="/people", handler=people, deed="audit", role="tieout_doorkeeper"),)
+PAGES: Final = (Page(path="/people", handler=people, deed="audit"),)
