@@ -41,7 +41,7 @@ COMMANDS = {
     "reconcile": "dagster_project.cli.recon:reconcile",
     "exceptions": "dagster_project.cli.recon:exceptions",
     "statement": "dagster_project.cli.recon:statement",
-    "export": "dagster_project.cli.recon:export",
+    "export": "dagster_project.cli.export:export",
     "simulate": "dagster_project.cli.world:simulate",
     "demo": "dagster_project.cli.world:demo",
     "up": "dagster_project.cli.serve:up",

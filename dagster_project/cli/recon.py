@@ -1,4 +1,4 @@
-"""`tieout reconcile`, `exceptions`, `statement`, `export`: the daily work without the UI."""
+"""`tieout reconcile`, `exceptions`, `statement`: the daily work without the UI."""
 
 from dataclasses import asdict
 from datetime import date
@@ -10,7 +10,6 @@ from psycopg.rows import dict_row
 
 from dagster_project.cli.lazy import LazyGroup
 from dagster_project.cli.output import Context, Day, json_option, money, pass_context, say, say_rows
-from dagster_project.exports import KINDS, export_table
 from dagster_project.pipeline import reconcile_source, source_day, timing_of
 from ledger_core.sql import queries, translated_errors
 from reconciliation.classification import TimingQuality
@@ -201,34 +200,6 @@ def statement(context: Context, source_id: str, day: date, output: str) -> None:
         say(day_as_value(found), "", as_json=True)
     else:
         click.echo(day_as_html(found) if output == "html" else day_as_text(found))
-
-
-@click.command()
-@click.argument("what", type=click.Choice(sorted(KINDS)))
-@click.option(
-    "--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="A .csv or .parquet file."
-)
-@click.option("--source", "source_id")
-@click.option("--from", "from_date", type=Day())
-@click.option("--to", "to_date", type=Day())
-@json_option
-@pass_context
-def export(
-    context: Context,
-    what: str,
-    out: Path,
-    source_id: str | None,
-    from_date: date | None,
-    to_date: date | None,
-    as_json: bool,
-) -> None:
-    """Write lines, matches, exceptions or statements to a file.
-
-    Example: tieout export exceptions --out exceptions.csv --source bank
-    """
-    with context.project.database.session("tieout_auditor") as connection:
-        count = export_table(connection, what, out, source_id=source_id, from_date=from_date, to_date=to_date)
-    say({"file": str(out), "rows": count}, f"{out}: {count:,} rows.", as_json=as_json)
 
 
 def _act(context: Context, action: str, wanted: dict[str, Any]) -> None:

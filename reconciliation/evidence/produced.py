@@ -175,7 +175,7 @@ def sheet_table(table: pa.Table) -> pa.Table:
     for place, field_ in enumerate(table.schema):
         column = table.column(place)
         if pa.types.is_timestamp(field_.type):
-            column = _instants(column)
+            column = instants(column)
         elif pa.types.is_string(field_.type):
             column = shown_column(column)
         else:
@@ -232,10 +232,11 @@ def parts(rows: Rows) -> Iterator[pa.Table]:
 def _as_text(column: Any) -> Any:
     if pa.types.is_string(column.type):
         return column
-    return _instants(column) if pa.types.is_timestamp(column.type) else column.cast(pa.string())
+    return instants(column) if pa.types.is_timestamp(column.type) else column.cast(pa.string())
 
 
-def _instants(column: Any) -> Any:
+def instants(column: Any) -> Any:
+    """A column of instants as text: in UTC with six decimals."""
     told = kernel.strftime(column.cast(pa.timestamp("us", tz="UTC")), "%Y-%m-%dT%H:%M:%S")
     return kernel.binary_join_element_wise(told, "Z", "")
 
