@@ -17,6 +17,7 @@ from starlette.routing import Route
 from reconciliation.review import (
     dashboard_pages,
     detail_pages,
+    list_pages,
     people_pages,
     sessions_pages,
 )
@@ -29,6 +30,7 @@ from reconciliation.review.web import ANYONE, Page, ReviewConfig
 # Each module of pages adds its own here.
 PAGES: Final[tuple[Page, ...]] = (
     *sessions_pages.PAGES,
+    *list_pages.PAGES,  # before the details: /exceptions/count is no exception
     *dashboard_pages.PAGES,
     *people_pages.PAGES,
     *detail_pages.PAGES,

@@ -187,6 +187,14 @@ class Filter:
         """Whether it shows everything that is open."""
         return replace(self, sort="") == Filter()
 
+    @property
+    def has_more(self) -> bool:
+        """Whether it uses what a form need not show at once."""
+        return any(
+            (self.reference, self.owner, self.team, self.asset, self.amount_from, self.amount_to, self.age, self.due)
+            + (self.dated, self.opened, self.cleared, self.snoozed, self.suggested)
+        )
+
     def where(self, *, today: date, me: str = "") -> tuple[str, dict[str, Any]]:
         """Condition on ``recon.exception AS e``, and the values bound to it."""
         parts = list(self._parts(today, me))

@@ -10,7 +10,7 @@ Example:
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -66,6 +66,26 @@ def instant(at: datetime | None) -> str:
     return "" if at is None else at.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
+def short(text: str | None, characters: int) -> str:
+    """The beginning of a text, with a mark where something is left out."""
+    text = text or ""
+    return text if len(text) <= characters else text[: characters - 1] + "…"
+
+
+def points(millibits: int | None) -> str:
+    """Evidence to one decimal, half away from zero."""
+    if millibits is None:
+        return ""
+    tenths = (abs(millibits) + 50) // 100
+    return f"{'-' if millibits < 0 and tenths else ''}{tenths // 10}.{tenths % 10}"
+
+
+def pairs(codes: Iterable[str], chosen: str = "") -> list[tuple[str, str]]:
+    """Options of a choice whose words are their codes; with what is chosen, if it is none of them."""
+    known = [(code, code) for code in codes]
+    return known if not chosen or chosen in dict(known) else [*known, (chosen, chosen)]
+
+
 def static_file(name: str) -> tuple[bytes, str, str] | None:
     """Content, media type and short hash of a file that may be fetched."""
     return _FILES.get(name)
@@ -93,6 +113,7 @@ def _environment() -> Environment:
     )
     environment.filters |= {"exact": exact, "instant": instant, "money": money, "thousands": "{:,}".format}
     environment.globals |= {"static": static_url, "words": words, "money": money}
+    environment.globals |= {"pairs": pairs, "points": points, "short": short}
     return environment
 
 

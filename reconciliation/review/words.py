@@ -138,6 +138,7 @@ SORTS: Final[Mapping[str, str]] = MappingProxyType(
         "due": "due first",
         "age": "oldest first",
         "newest": "newest first",
+        "cleared": "last closed first",
     }
 )
 
