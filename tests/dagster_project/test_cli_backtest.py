@@ -8,7 +8,10 @@ import psycopg
 import pytest
 from click.testing import CliRunner, Result
 
+from dagster_project.acting import acting
 from dagster_project.cli.main import root
+from dagster_project.database import Database
+from reconciliation.exceptions.work import undo_match
 from tests.reconciliation.daily.desk import IBAN, MONDAY, movement, statement_bytes
 from tests.reconciliation.daily.stored import every_row
 
@@ -92,7 +95,8 @@ def test_rules_that_make_again_what_people_undid_are_not_safe(
         (group_id,) = connection.execute(
             "SELECT g.group_id FROM recon.match_group AS g WHERE g.match_pass = 'normalised'"
         ).fetchone() or (0,)
-        connection.execute("SELECT recon.reject_match(%s, 'other customer', 'ada')", (group_id,))
+    with acting(Database(url=database_url, dagster_libpq_url=database_url), "ada") as connection:
+        undo_match(connection, group_id, reason="data_correction", note="other customer")
     tieout("reconcile", "--as-of", str(MONDAY))
     tried(tmp_path, "exact, normalised")
     told = tieout(*WORDS, expect=1).output

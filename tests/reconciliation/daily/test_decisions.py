@@ -1,5 +1,6 @@
 """What people decided binds every later run."""
 
+from reconciliation.exceptions.work import undo_match
 from tests.reconciliation.daily.desk import (
     MONDAY,
     OPENING_MINOR,
@@ -12,8 +13,9 @@ from tests.reconciliation.daily.desk import (
 
 
 def reject(desk: Desk, group_id: int) -> None:
-    with desk.session("tieout_analyst") as connection:
-        connection.execute("SELECT recon.reject_match(%s, 'not the same payment', 'ana')", (group_id,))
+    desk.enrol("ana")
+    with desk.acting("ana") as connection:
+        undo_match(connection, group_id, reason="data_correction", note="not the same payment")
 
 
 def test_a_rejected_match_opens_its_lines_again_and_is_never_made_again(desk: Desk) -> None:
@@ -38,7 +40,7 @@ def test_a_rejected_match_opens_its_lines_again_and_is_never_made_again(desk: De
     assert reopened["age_business_days"] == 2
     assert reopened["cleared_by_group"] is None
     assert by_side["external"]["item_date"] == TUESDAY
-    assert desk.events(waiting["exception_id"]) == ["opened", "cleared", "reopened"]
+    assert desk.events(waiting["exception_id"]) == ["opened", "cleared", "undone", "reopened"]
 
     desk.post("late", MONDAY, 7, ref_end_to_end="INV-9")
     desk.run(WEDNESDAY)

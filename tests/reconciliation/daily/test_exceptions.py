@@ -3,6 +3,7 @@
 import psycopg
 import pytest
 
+from reconciliation.exceptions.work import ItemSeen, work
 from tests.reconciliation.daily.desk import (
     FRIDAY,
     MONDAY,
@@ -76,8 +77,9 @@ def test_an_exception_that_somebody_took_stays_theirs_while_days_pass(desk: Desk
     desk.statement(MONDAY)
     desk.run(MONDAY)
     (row,) = desk.exceptions()
-    with desk.session("tieout_analyst") as connection:
-        connection.execute("SELECT recon.take_exception(%s, 'ana')", (row["exception_id"],))
+    desk.enrol("ana")
+    with desk.acting("ana") as connection:
+        work(connection, [ItemSeen(exception_id=row["exception_id"])], "take")
 
     desk.statement(TUESDAY)
     desk.run(TUESDAY)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from reconciliation.evidence.timing import read_timing_quality
+from reconciliation.exceptions.work import undo_match
 from tests.reconciliation.daily.desk import (
     FRIDAY,
     MONDAY,
@@ -110,8 +111,9 @@ def test_a_match_that_is_undone_no_longer_counts_as_cleared(desk: Desk) -> None:
     (group,) = desk.ask(
         "SELECT e.cleared_by_group FROM recon.exception AS e WHERE e.entry_key = 'SOON' AND e.status = 'cleared'"
     )
-    with desk.session("tieout_analyst") as connection:
-        connection.execute("SELECT recon.reject_match(%s, 'other customer', 'ana')", (group,))
+    desk.enrol("ana")
+    with desk.acting("ana") as connection:
+        undo_match(connection, group, reason="data_correction", note="other customer")
     desk.run(FRIDAY)
     assert quality(desk)["cleared_in_time_count"] == 2
 

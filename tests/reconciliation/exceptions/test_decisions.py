@@ -47,8 +47,7 @@ def test_a_forced_match_is_made_by_the_next_run_and_clears_its_exceptions(desk: 
     assert desk.exceptions() == []
     assert [members for _, members in desk.live_groups().values()] == [(LINE, "sale")]
     assert desk.ask("SELECT DISTINCT m.match_pass FROM recon.match_v1 AS m") == ["decision"]
-    for exception_id in (line, entry):
-        assert desk.events(exception_id)[-1] == "cleared"
+    assert (desk.events(line)[-1], desk.events(entry)[-1]) == ("resolved", "cleared")
     assert desk.run(MONDAY).unchanged
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from reconciliation.errors import NotTheirs, RefusedProposal, UnknownItem
+from reconciliation.errors import NotAllowed, NotTheirs, RefusedProposal, StaleView, UnknownItem
 from reconciliation.exceptions.proposals import list_proposals
 from tests.reconciliation.daily.desk import (
     BANK_ACCOUNT,
@@ -25,6 +25,7 @@ from tests.reconciliation.exceptions.people import (
     approved,
     proposed,
     rejected,
+    staff,
     undone,
     unrecognised,
 )
@@ -76,16 +77,26 @@ def test_a_second_person_makes_it_a_decision_from_the_last_reconciled_day_on(des
     ]
 
 
-@pytest.mark.parametrize("name", ["ada", "Ada", " ada "])
-def test_nobody_approves_their_own_proposal_not_even_in_sql(desk: Desk, name: str) -> None:
+def test_nobody_approves_their_own_proposal_not_even_by_another_account_or_in_sql(desk: Desk) -> None:
     line, _ = unrecognised(desk)
+    desk.enrol("ada.root", "approver", same_as="ada")
     made = proposed(desk, line, "exclude")
-    with pytest.raises(NotTheirs, match="another person"):
-        approved(desk, made, by=name)
-    with pytest.raises(psycopg.Error) as caught, desk.session("tieout_analyst") as connection:
-        connection.execute("SELECT recon.judge_proposal(%s, 'approved', %s)", (made.proposal_id, name))
+    for login in ("ada", "ada.root"):
+        with pytest.raises(NotTheirs, match="another person"):
+            approved(desk, made, by=login)
+    with pytest.raises(NotAllowed, match="carl may not do this"):
+        approved(desk, made, by="carl")
+    with pytest.raises(psycopg.Error) as caught, desk.acting("ada") as connection:
+        connection.execute("SELECT recon.judge_proposal(%s, 'approved')", (made.proposal_id,))
     assert caught.value.sqlstate == "TR007"
     assert caught.value.diag.message_hint is not None
+    with desk.session("tieout_analyst") as connection:
+        connection.execute(
+            "SELECT set_config('tieout.actor', 'bob', true), set_config('tieout.session', 'bob', true)"
+        )
+        with pytest.raises(psycopg.Error) as caught, connection.transaction():
+            connection.execute("SELECT recon.judge_proposal(%s, 'approved')", (made.proposal_id,))
+    assert caught.value.sqlstate == "TR009"
     assert waiting(desk) == [made.proposal_id]
     assert desk.ask("SELECT count(*) FROM recon.decision") == [0]
 
@@ -200,6 +211,7 @@ def test_one_line_is_not_promised_to_two_matches(desk: Desk) -> None:
 
 
 def test_a_forced_match_goes_by_the_key_that_the_engine_gives_to_the_same_lines(desk: Desk) -> None:
+    staff(desk)
     desk.post("säle/7", MONDAY, 500, ref_end_to_end="PAID")
     desk.statement(MONDAY, movement("PAID", 500))
     desk.run(MONDAY)
@@ -267,10 +279,9 @@ def test_a_card_number_in_a_reason_is_masked_and_in_sql_refused(desk: Desk) -> N
     line, _ = unrecognised(desk)
     made = proposed(desk, line, "exclude", reason="card 5555555555554444")
     assert "5555555555554444" not in made.reason
-    members = json.dumps([{"side": "ledger", "entry_key": "sale", "line_no": 1}])
-    with pytest.raises(psycopg.errors.CheckViolation), desk.session("tieout_analyst") as connection:
+    with pytest.raises(psycopg.Error, match="without a card number"), desk.acting("ada") as connection:
         connection.execute(
-            "SELECT recon.propose('bank', NULL, 'exclude', %s, 'card 5555555555554444', 'ada')", (members,)
+            "SELECT recon.propose(%s, NULL, 'exclude', '[]', 'other', 'card 5555555555554444')", (line,)
         )
 
 
@@ -280,25 +291,22 @@ def test_people_wait_while_a_run_has_the_source(desk: Desk) -> None:
     with desk.session("tieout_matcher") as run:
         run.execute("SELECT pg_advisory_xact_lock(hashtextextended('source:bank', 0))")
         for statement in (
-            "SELECT recon.propose('bank', NULL, 'exclude', '[]', 'r', 'ada')",
-            f"SELECT recon.judge_proposal({made.proposal_id}, 'approved', 'bob')",
+            f"SELECT recon.propose({line}, NULL, 'exclude', '[]', 'other', 'r')",
+            f"SELECT recon.judge_proposal({made.proposal_id}, 'approved')",
         ):
-            with desk.session("tieout_analyst") as person:
+            with desk.acting("bob") as person:
                 person.execute("SET LOCAL lock_timeout = '50ms'")
                 with pytest.raises(psycopg.errors.LockNotAvailable), person.transaction():
                     person.execute(statement)
 
 
-def test_a_source_that_was_never_reconciled_has_no_day_to_act_from(desk: Desk) -> None:
-    desk.post("sale", MONDAY, 512)
-    members = json.dumps([{"side": "ledger", "entry_key": "sale", "line_no": 1}])
-    with desk.session("tieout_analyst") as connection:
-        row = connection.execute(
-            "SELECT recon.propose('bank', NULL, 'exclude', %s, 'not ours', 'ada')", (members,)
-        ).fetchone()
-        assert row is not None
-        with pytest.raises(psycopg.Error, match="never reconciled"), connection.transaction():
-            connection.execute("SELECT recon.judge_proposal(%s, 'approved', 'bob')", row)
+def test_what_somebody_changed_meanwhile_is_told_and_nothing_is_proposed(desk: Desk) -> None:
+    line, _ = unrecognised(desk)
+    (version,) = desk.ask("SELECT e.version FROM recon.exception AS e WHERE e.exception_id = %s", line)
+    proposed(desk, line, "exclude", version=version)
+    with pytest.raises(StaleView, match="changed since you looked: proposed by ada"):
+        proposed(desk, line, "not_duplicate", by="eve", version=version)
+    assert len(waiting(desk)) == 1
 
 
 def test_what_is_not_of_the_source_cannot_be_named(desk: Desk) -> None:
@@ -309,6 +317,6 @@ def test_what_is_not_of_the_source_cannot_be_named(desk: Desk) -> None:
     members = json.dumps([{"side": "ledger", "entry_key": "elsewhere", "line_no": 1}])
     with (
         pytest.raises(psycopg.Error, match="on the accounts of source bank"),
-        desk.session("tieout_analyst") as session,
+        desk.acting("ada") as session,
     ):
-        session.execute("SELECT recon.propose('bank', NULL, 'exclude', %s, 'r', 'ada')", (members,))
+        session.execute("SELECT recon.propose(%s, NULL, 'exclude', %s, 'other', 'r')", (line, members))
