@@ -17,10 +17,11 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
+from dagster_project.acting import acting
 from dagster_project.places import FileState, fetch, free_name, is_whole
 from dagster_project.project import Project, read_options
 from ledger_core.sql import translated_errors
-from reconciliation.errors import ChangedFile, UnknownItem
+from reconciliation.errors import REFUSALS_OF_PEOPLE, ChangedFile, UnknownItem
 from reconciliation.intake.deliveries import find_delivery, find_line_record, release_delivery
 from reconciliation.intake.delivery import DeliveryOutcome, take_in
 from reconciliation.sources import Source
@@ -169,12 +170,12 @@ def release(
         UnknownItem: no such delivery, or its bytes are nowhere.
         StoreError: the delivery was not refused, or for a reason that cannot be waived.
     """
-    with translated_errors(), project.database.session("tieout_analyst") as connection:
-        release_delivery(connection, delivery_id, reason=reason, actor=actor)
+    with translated_errors(REFUSALS_OF_PEOPLE), acting(project.database, actor) as connection:
+        release_delivery(connection, delivery_id, reason=reason)
     with project.database.session("tieout_auditor") as connection:
         row = find_delivery(connection, delivery_id)
     decision = f"delivery {delivery_id}: {row['refusal_code']} waived by {row['released_by']}: {row['release_reason']}"
-    if (row["released_by"], row["release_reason"]) != (actor, reason):
+    if (row["released_by"], row["release_reason"]) != (actor.strip().lower(), reason):
         decision += "; that was decided before, and stays"
     source = project.sources[row["source"]]
     aside = project.settings.landing / source.id / REFUSED

@@ -91,6 +91,7 @@ class NotTheirs(RefusedProposal):
 
 REFUSALS_OF_PEOPLE: Final = {
     "TR004": UnknownItem,
+    "TR006": UnknownItem,
     "TR007": NotTheirs,
     "TR008": RefusedProposal,
     "TR009": NoSession,

@@ -88,10 +88,6 @@ def list_provisional(
     return cursor.execute(_PROVISIONAL["list_provisional"], {"source_id": source_id}).fetchall()
 
 
-def release_delivery(
-    connection: psycopg.Connection[Any], delivery_id: int, *, reason: str, actor: str
-) -> None:
-    """Record a person's decision to waive the proof that a refused delivery failed, as role ``tieout_analyst``."""
-    connection.execute(
-        SQL["release_delivery"], {"delivery_id": delivery_id, "reason": reason, "actor": actor}
-    )
+def release_delivery(connection: psycopg.Connection[Any], delivery_id: int, *, reason: str) -> None:
+    """Record that the person whose session the transaction has waives the proof that a refused delivery failed."""
+    connection.execute(SQL["release_delivery"], {"delivery_id": delivery_id, "reason": reason})

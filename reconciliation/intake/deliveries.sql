@@ -42,7 +42,7 @@ WHERE r.source_id = %(source_id)s AND r.content_sha256 = %(content_sha256)s
 ORDER BY 1, 2, 3
 
 -- name: release_delivery
-SELECT recon.release_delivery(%(delivery_id)s, %(reason)s, %(actor)s)
+SELECT recon.release_delivery(%(delivery_id)s, %(reason)s)
 
 -- name: find_delivery
 SELECT d.delivery_id, d.source_id AS source, d.file_name, d.package_name, d.file_sha256, d.content_sha256, d.for_date, d.outcome,

@@ -104,3 +104,39 @@ def test_matches_and_decisions_of_the_second_revision_are_kept_and_stay_evidence
         for table in ("match_group", "match_member", "decision", "balance_proof"):
             with pytest.raises(psycopg.Error, match="is evidence"):
                 store.execute(f"DELETE FROM recon.{table}")  # noqa: S608 - names of ours
+
+
+def test_events_and_proposals_of_the_third_revision_are_kept_and_stand_in_the_chain(
+    empty_database_url: str,
+) -> None:
+    upgrade_ledger(empty_database_url)
+    with psycopg.connect(empty_database_url, autocommit=True) as store:
+        store.execute("CREATE SCHEMA IF NOT EXISTS recon AUTHORIZATION tieout_owner")
+        store.execute("SET ROLE tieout_owner")
+        for revision in ("r0001", "r0002", "r0003"):
+            store.execute((REVISIONS / f"{revision}_schema.sql").read_bytes())
+        store.execute(
+            "INSERT INTO recon.exception (exception_key, source_id, opened_on, as_of, class, kind, severity, status,"
+            " side, amount_minor, difference_minor, item_date, age_business_days, factors)"
+            " VALUES ('k', 'bank', '2026-11-16', '2026-11-16', 'genuine', 'missing_in_ledger', 'high', 'open', 'external', -7, 0, '2026-11-16', 0, '{}');"
+            "SELECT recon.take_exception(1, 'anna');"
+            "INSERT INTO recon.proposal (source_id, exception_id, action, members, reason, proposed_by)"
+            " VALUES ('bank', 1, 'exclude', '[{\"side\": \"external\"}]', 'not ours', 'anna')"
+        )
+        with store.transaction():
+            store.execute((REVISIONS / "r0004_schema.sql").read_bytes())
+        kept = "SELECT e.status, e.assignee, e.value_minor, e.severity_rank, e.cycle FROM recon.exception_v1 AS e"
+        assert store.execute(kept).fetchall() == [("taken", "anna", 7, 3, 1)]
+        waiting = "SELECT p.state, p.proposed_by, p.reason_code, p.entry FROM recon.proposal_v1 AS p"
+        assert store.execute(waiting).fetchall() == [("waiting", "anna", "other", None)]
+        links = """
+            SELECT v.event, l.origin, l.chain_no
+            FROM recon.event_link AS l JOIN recon.exception_event AS v ON v.event_id = l.event_id ORDER BY 3
+        """
+        assert store.execute(links).fetchall() == [
+            ("opened", "engine", 1),
+            ("taken", "engine", 2),
+        ]
+        assert store.execute("SELECT * FROM recon.verify_chains()").fetchall() == []
+        with pytest.raises(psycopg.Error, match="is evidence"):
+            store.execute("DELETE FROM recon.event_link")

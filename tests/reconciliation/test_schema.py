@@ -40,7 +40,8 @@ CATALOGUE = """
     UNION ALL
     SELECT 'view', viewname, definition FROM pg_views WHERE schemaname = 'recon'
     UNION ALL
-    SELECT 'function', oid::regprocedure::text, concat_ws(' ', CASE WHEN prokind <> 'a' THEN pg_get_functiondef(oid) END, proacl, proowner::regrole)
+    SELECT 'function', oid::regprocedure::text,
+        concat_ws(' ', CASE WHEN prokind <> 'a' THEN pg_get_functiondef(oid) END, proacl, proowner::regrole)
     FROM pg_proc WHERE pronamespace = 'recon'::regnamespace
     UNION ALL
     SELECT 'trigger', c.relname || '.' || t.tgname, concat_ws(' ', pg_get_triggerdef(t.oid), t.tgenabled)

@@ -183,8 +183,59 @@ def decided(
     )
 
 
+def enter(book: Connection, login: str) -> None:
+    """The rest of the transaction is somebody at work."""
+    book.execute("SELECT recon.enrol(%s, 'Somebody', '{analyst}', 'users', NULL, NULL, 'test')", (login,))
+    book.execute("SELECT recon.open_session(%s, sha256('secret'), 'command line', 5, 5)", (login,))
+    book.execute("SELECT set_config('tieout.session', 'secret', true)")
+    book.execute("SET LOCAL ROLE tieout_analyst")
+
+
 def own_approval(book: Connection) -> None:
     judged(book, "approved", " ADA")
+
+
+def own_approval_by_a_second_account(book: Connection) -> None:
+    book.execute("SELECT recon.enrol(login, login, '{approver}', 'users', NULL, same, 'test')"
+                 " FROM (VALUES ('ada', NULL), ('ada.second', 'ada')) AS p (login, same)")  # fmt: skip
+    judged(book, "approved", "ada.second")
+
+
+def signed(book: Connection, actor: str) -> None:
+    book.execute(
+        "WITH made AS (INSERT INTO recon.sign_off (source_id, business_date, known_at, content, content_sha256,"
+        " books_sha256, prepared_by) VALUES ('bank', '2026-11-16', pg_current_snapshot(), '{}',"
+        " encode(sha256('{}'), 'hex'), repeat('a', 64), 'ada') RETURNING sign_off_id)"
+        " SELECT set_config('test.number', made.sign_off_id::text, false) FROM made"
+    )
+    book.execute(
+        "INSERT INTO recon.sign_off_verdict (sign_off_id, verdict, actor)"
+        " VALUES (current_setting('test.number')::bigint, 'signed', %s)",
+        (actor,),
+    )
+
+
+def own_signature(book: Connection) -> None:
+    signed(book, "Ada ")
+
+
+def statement_of_another_digest(book: Connection) -> None:
+    book.execute(
+        "INSERT INTO recon.sign_off (source_id, business_date, known_at, content, content_sha256, books_sha256,"
+        " prepared_by)"
+        " VALUES ('bank', '2026-11-16', pg_current_snapshot(), '{}', repeat('b', 64), repeat('a', 64), 'ada')"
+    )
+
+
+def adjustment_under_another_key(book: Connection) -> None:
+    book.execute(
+        "INSERT INTO recon.adjustment (proposal_id, entry_key, outcome) VALUES (%s, 'mine', 'posted')",
+        (proposal(book),),
+    )
+
+
+def money_moved_without_an_entry(book: Connection) -> None:
+    proposal(book, "write_off")
 
 
 def withdrawal_by_another(book: Connection) -> None:
@@ -317,6 +368,31 @@ LAWS: list[tuple[Callable[[Connection], None], str, str]] = [
     (key_that_is_no_digest, "23514", "ALTER TABLE recon.match_group DROP CONSTRAINT group_key_shape"),
     (own_approval, "TR007", "ALTER TABLE recon.proposal_verdict DISABLE TRIGGER verdict_by_the_right_person"),
     (
+        own_approval_by_a_second_account,
+        "TR007",
+        "ALTER TABLE recon.proposal_verdict DISABLE TRIGGER verdict_by_the_right_person",
+    ),
+    (
+        own_signature,
+        "TR007",
+        "ALTER TABLE recon.sign_off_verdict DISABLE TRIGGER signature_by_another_person",
+    ),
+    (
+        statement_of_another_digest,
+        "23514",
+        "ALTER TABLE recon.sign_off DROP CONSTRAINT content_is_its_digest",
+    ),
+    (
+        adjustment_under_another_key,
+        "23514",
+        "ALTER TABLE recon.adjustment DROP CONSTRAINT adjustment_key_is_the_proposals",
+    ),
+    (
+        money_moved_without_an_entry,
+        "23514",
+        "ALTER TABLE recon.proposal DROP CONSTRAINT entry_where_money_moves",
+    ),
+    (
         withdrawal_by_another,
         "TR007",
         "ALTER TABLE recon.proposal_verdict DISABLE TRIGGER verdict_by_the_right_person",
@@ -401,9 +477,11 @@ def test_every_change_of_an_exception_leaves_an_event(book: Connection) -> None:
         book.execute("UPDATE recon.exception SET status = 'cleared', cleared_on = '2026-11-17'")
         book.execute("UPDATE recon.exception SET status = 'open', cleared_on = NULL")
     with book.transaction():
-        book.execute("SET LOCAL ROLE tieout_analyst")
-        book.execute("SELECT recon.take_exception(%s, 'anna')", exception_id)
-        book.execute("SELECT recon.comment_exception(%s, 'asked the bank', 'anna')", exception_id)
+        enter(book, "anna")
+        for deed, note in (("take", None), ("comment", "asked the bank")):
+            book.execute(
+                "SELECT recon.work(ARRAY[%s], NULL, %s, %s)", (*exception_id, deed, Jsonb({"note": note}))
+            )
     found = book.execute("SELECT event, actor, note FROM recon.exception_event ORDER BY event_id").fetchall()
     assert [row[0] for row in found] == ["opened", "changed", "cleared", "reopened", "taken", "commented"]
     assert [row[1] for row in found[1:]] == ["engine", "engine", "engine", "anna", "anna"]
@@ -413,7 +491,7 @@ def test_every_change_of_an_exception_leaves_an_event(book: Connection) -> None:
 def test_a_rejected_match_is_revoked_and_remembered(book: Connection) -> None:
     group_id = match(book, external(book), ledger())
     with book.transaction():
-        book.execute("SET LOCAL ROLE tieout_analyst")
-        book.execute("SELECT recon.reject_match(%s, 'other customer', 'anna')", (group_id,))
+        enter(book, "anna")
+        book.execute("SELECT recon.undo_match(%s, 'counterparty_error', 'other customer')", (group_id,))
     assert book.execute("SELECT state FROM recon.match_v1 LIMIT 1").fetchone() == ("revoked",)
     assert book.execute("SELECT actor, reason FROM recon.decision").fetchall() == [("anna", "other customer")]

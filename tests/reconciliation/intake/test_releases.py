@@ -1,5 +1,8 @@
 """A person may take in a file whose proof failed: it is recorded, the file is flagged, and nothing else is waived."""
 
+import hashlib
+import uuid
+
 import psycopg
 import pytest
 from psycopg import Connection
@@ -26,8 +29,18 @@ def release(
     role: str = "tieout_analyst",
 ) -> None:
     with store.transaction():
+        store.execute(
+            "SELECT recon.enrol('ada', 'Ada', '{analyst}', 'users')"
+            " WHERE NOT EXISTS (SELECT FROM recon.person AS p WHERE p.login = 'ada')"
+        )
+        token = str(uuid.uuid4())
+        store.execute(
+            "SELECT recon.open_session('ada', %s, 'command line', 5, 5)",
+            (hashlib.sha256(token.encode()).digest(),),
+        )
+        store.execute("SELECT set_config('tieout.session', %s, true)", (token,))
         store.execute(f"SET LOCAL ROLE {role}")
-        release_delivery(store, delivery_id, reason=reason, actor="ada")
+        release_delivery(store, delivery_id, reason=reason)
 
 
 def refused(store: Connection, content: bytes = UNTIED) -> DeliveryOutcome:
