@@ -46,7 +46,7 @@ def refuse_weak(password: str, *, login: str) -> None:
         )
     if login.casefold() in (found.casefold(), found.casefold()[::-1]) or len(set(found)) < 3:
         raise WeakPassword(
-            f"password of {login}: expected something to guess, found the login itself or two characters over and "
+            f"password of {login}: expected something nobody guesses, found the login itself or two characters over and "
             "over; choose another"
         )
 
