@@ -85,15 +85,24 @@ FILES = "      days: business_days"
 @pytest.mark.parametrize(
     ("new", "sentence"),
     [
-        ("      days: bussiness_days", "sources.bank.files.days: 'bussiness_days' is none of business_days, every_day"),
+        (
+            "      days: bussiness_days",
+            "sources.bank.files.days: 'bussiness_days' is none of business_days, every_day",
+        ),
         ("      days: bussiness_days", "did you mean business_days?"),
         ("      days: [mon, tues]", "did you mean tue?"),
         ("      days: [mon, mon]", "a weekday is named twice"),
         ("      days: [business_days, mon]", "'business_days' is none of"),
         ("      days: []", "expected business_days, every_day, none or a list of weekdays"),
         (f"{FILES}\n      plaice: /srv/outbox", "unknown key 'plaice'; the nearest known one is 'place'"),
-        (f"{FILES}\n      dead_line: '09:00'", "unknown key 'dead_line'; the nearest known one is 'deadline'"),
-        (f"{FILES}\n      place: outbox", "whole path, such as /srv/outbox; else give a URL (not repeated here)"),
+        (
+            f"{FILES}\n      dead_line: '09:00'",
+            "unknown key 'dead_line'; the nearest known one is 'deadline'",
+        ),
+        (
+            f"{FILES}\n      place: outbox",
+            "whole path, such as /srv/outbox; else give a URL (not repeated here)",
+        ),
         (f"{FILES}\n      place: 'simplecache::s3://bank'", "name one filesystem"),
         (f"{FILES}\n      place: 'simplecache://x::s3://bank'", "name one filesystem"),
         (f"{FILES}\n      ready_marker: done", "sources.bank.files.ready_marker"),
@@ -128,7 +137,13 @@ def test_a_place_with_a_secret_in_it_is_refused_and_not_repeated(place: str) -> 
 
 @pytest.mark.parametrize(
     "place",
-    ["/srv/outbox", "sftp://acme@bank.example:2222/outbox", "s3://inbox/bank", "sftp://[::1]:22/out", "memory://box"],
+    [
+        "/srv/outbox",
+        "sftp://acme@bank.example:2222/outbox",
+        "s3://inbox/bank",
+        "sftp://[::1]:22/out",
+        "memory://box",
+    ],
 )
 def test_a_place_is_a_folder_or_a_url(place: str) -> None:
     sources = parse_sources(TEXT.replace(FILES, f'{FILES}\n      place: "{place}"', 1))
@@ -136,7 +151,9 @@ def test_a_place_is_a_folder_or_a_url(place: str) -> None:
 
 
 def test_the_pattern_of_a_place_names_no_folders() -> None:
-    text = TEXT.replace(FILES, f"{FILES}\n      place: /srv/outbox", 1).replace('"camt053_*.xml"', '"*/camt053_*.xml"')
+    text = TEXT.replace(FILES, f"{FILES}\n      place: /srv/outbox", 1).replace(
+        '"camt053_*.xml"', '"*/camt053_*.xml"'
+    )
     assert "put the folder into the place" in problems(text)
 
 
@@ -146,12 +163,16 @@ def test_an_account_may_be_owed_other_files_where_each_has_its_own() -> None:
     files = parse_sources(changed)["bank"].accounts[1].files
     assert files is not None
     assert (files.days, files.deadline) == (("mon", "fri"), time(11))
-    assert "files of an account go with files.per: account" in problems(changed.replace("per: account", "per: source"))
+    assert "files of an account go with files.per: account" in problems(
+        changed.replace("per: account", "per: source")
+    )
     assert "nearest known one is 'days'" in problems(changed.replace("{days: [fri", "{day: [fri"))
 
 
 def test_the_commented_keys_of_the_files_are_keys() -> None:
-    live = re.sub(r"^      # (place|ready_marker|bytes_max|files_max):", r"      \1:", TEXT, flags=re.MULTILINE)
+    live = re.sub(
+        r"^      # (place|ready_marker|bytes_max|files_max):", r"      \1:", TEXT, flags=re.MULTILINE
+    )
     files = parse_sources(live)["bank"].files
     assert (files.place, files.ready_marker) == ("sftp://bank.example/outbox", ".done")
     fresh = FileSchedule()

@@ -5,12 +5,11 @@ from datetime import date
 import psycopg
 import pytest
 
-from reconciliation.exceptions.proposals import Action, judge, propose
+from reconciliation.exceptions.proposals import Action
 from tests.reconciliation.daily.desk import (
     FRIDAY,
     MONDAY,
     OPENING_MINOR,
-    SOURCES,
     THURSDAY,
     TUESDAY,
     WEDNESDAY,
@@ -18,6 +17,7 @@ from tests.reconciliation.daily.desk import (
     movement,
 )
 from tests.reconciliation.daily.stored import every_row
+from tests.reconciliation.exceptions.people import approved, proposed, staff
 
 
 def lags(desk: Desk) -> list[tuple[date, int, int]]:
@@ -96,10 +96,9 @@ def test_running_again_leaves_the_suggestions_as_they_are(desk: Desk) -> None:
 def decided(desk: Desk, action: Action, about: str, *more: str) -> None:
     """About the exception of a line or entry, one person proposes and another approves."""
     (number,) = [row["exception_id"] for row in desk.exceptions() if about in (row["line_key"], row["entry_key"])]
-    with desk.session("tieout_analyst") as connection:
-        made = propose(connection, SOURCES, number, action, reason="as the bank says", actor="ada", more=more)
-    with desk.session("tieout_analyst") as connection:
-        judge(connection, made.proposal_id, "approved", actor="bob")
+    if not desk.ask("SELECT p.login FROM recon.person AS p"):
+        staff(desk)
+    approved(desk, proposed(desk, number, action, *more))
 
 
 def test_a_match_that_two_people_made_is_made_by_the_next_run_and_clears_its_exceptions(desk: Desk) -> None:
