@@ -21,12 +21,14 @@ from pathlib import Path
 import hypothesis
 import psycopg
 import pytest
+from playwright.sync_api import Browser
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from dagster_project.database import migrate
 from dagster_project.embedded_postgres import LOGIN, EmbeddedPostgres
 from dagster_project.embedded_postgres.places import Account
+from tests.browser.chromium import executable, running
 from tests.ledger_core.books import open_chart
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -59,10 +61,13 @@ not_run: dict[str, collections.Counter[str]] = {}
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
-    """Marks the tests that need a database; sets aside what was chosen and cannot run here, to name it at the end."""
+    """Marks the tests that need a database or a browser; sets aside what cannot run here, to name it at the end."""
     for item in items:
-        if DATABASE_FIXTURES & set(getattr(item, "fixturenames", ())):
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if DATABASE_FIXTURES & fixtures:
             item.add_marker("database")
+        if "chromium" in fixtures:
+            item.add_marker("browser")
     yield  # pytest itself looks at -m and -k
     kept, aside = [], []
     for item in items:
@@ -77,11 +82,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def why_not(item: pytest.Item) -> str | None:
-    """Why a test cannot run here, if it cannot. In CI corpora that are absent are a failure, not a reason."""
+    """Why a test cannot run here, if it cannot. In CI absent corpora, or no browser, are a failure, not a reason."""
     if "corpora" in getattr(item, "fixturenames", ()) and not CORPORA.is_dir() and not IN_CI:
         return f"real files expected in {CORPORA}; set TIEOUT_CORPORA"
     if "hledger" in getattr(item, "fixturenames", ()) and shutil.which("hledger") is None:
         return "needs hledger; on Debian: apt install hledger"
+    if "chromium" in getattr(item, "fixturenames", ()) and not IN_CI and executable() is None:
+        return "needs Chromium; on Debian: apt install chromium"
     if item.get_closest_marker("root") and not may_become_others():
         return "needs root, and a checkout that other users may enter"
     return None
@@ -128,6 +135,13 @@ def own_environment(tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("dagster")
     (folder / "dagster.yaml").write_text("telemetry: {enabled: false}\nnux: {enabled: false}\n")
     os.environ["DAGSTER_HOME"] = str(folder)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """A real browser. Not for longer than a module: Playwright's loop runs in this thread while it is open."""
+    with running() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="session")
