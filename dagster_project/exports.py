@@ -98,7 +98,8 @@ RECORDS: Final[Mapping[str, pa.Schema]] = {
         {
             "decision_id": _NUMBER, "source": _TEXT, "kind": _TEXT, "content_key": _TEXT, "side": _TEXT,
             "line_key": _TEXT, "version": _SMALL, "entry_key": _TEXT, "line_no": _SMALL, "role": _TEXT,
-            "allocated_minor": _NUMBER, "asset": _TEXT, "reason": _TEXT, "decided_by": _TEXT, "approved_by": _TEXT, "proposal_id": _NUMBER,
+            "allocated_minor": _NUMBER, "asset": _TEXT, "reason": _TEXT, "decided_by": _TEXT,
+            "approved_by": _TEXT, "proposal_id": _NUMBER,
             "as_of": _DAY, "decided_at": _INSTANT,
         }
     ),
