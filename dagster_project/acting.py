@@ -42,7 +42,8 @@ def acting(
         NoSession: the person is disabled.
     """
     token = secrets.token_urlsafe(32)
-    session_id = _session_of(database, login.strip().lower(), token, channel)
+    name = login.strip().lower()
+    session_id = _session_of(database, name, token, channel)
     try:
         with database.session(ANALYST) as connection:
             if enter(connection, token) is None:
@@ -56,7 +57,7 @@ def acting(
             contextlib.suppress(psycopg.Error, LedgerError, ShellError),
             database.session(DOORKEEPER) as connection,
         ):
-            end_session(connection, session_id, by_whom=login)
+            end_session(connection, session_id, by_whom=name)
 
 
 def system_user() -> str:
