@@ -1,4 +1,4 @@
-"""`tieout reconcile`, `exceptions`, `statement`: the daily work without the UI."""
+"""`tieout reconcile`, `exceptions`: the daily work without the UI."""
 
 from dataclasses import asdict
 from datetime import date
@@ -15,7 +15,7 @@ from ledger_core.sql import queries, translated_errors
 from reconciliation.classification import TimingQuality
 from reconciliation.daily.reconcile import RunOutcome
 from reconciliation.errors import UnknownItem
-from reconciliation.evidence.page import day_as_html, day_as_text, day_as_value
+from reconciliation.evidence.page import day_as_text, day_as_value
 
 SQL = queries(Path(__file__).with_name("recon.sql"))
 EXCEPTION_COLUMNS = (
@@ -183,23 +183,6 @@ def reopen_exception(context: Context, exception_id: int, reason: str, actor: st
         raise UnknownItem(f"exception {exception_id}: expected one that a match cleared, found none")
     _act(context, "reject_match", {"group": row[0], "reason": reason, "actor": actor})
     click.echo(f"Match {row[0]} is undone. Run `tieout reconcile` to bring exception {exception_id} back.")
-
-
-@click.command()
-@click.option("--source", "source_id", required=True)
-@click.option("--date", "day", required=True, type=Day())
-@click.option("--format", "output", type=click.Choice(["text", "html", "json"]), default="text")
-@pass_context
-def statement(context: Context, source_id: str, day: date, output: str) -> None:
-    """The reconciliation statement of a source and day: the bridge of each account, and what is open.
-
-    Example: tieout statement --source bank --date 2026-11-20
-    """
-    found = source_day(context.project, context.project.sources[source_id], day)
-    if output == "json":
-        say(day_as_value(found), "", as_json=True)
-    else:
-        click.echo(day_as_html(found) if output == "html" else day_as_text(found))
 
 
 def _act(context: Context, action: str, wanted: dict[str, Any]) -> None:

@@ -28,16 +28,19 @@ _BUCKET_WORDS: Final[Mapping[tuple[str, str], str]] = {
 _HIDDEN: Final = frozenset(
     {"account", "asset", "side", "bucket", "class", "exception_key", "number", "value_date", "assignee"}
 )
+_SAID_ANYWAY: Final = {"identities": frozenset({"account", "name", "unit"})}
 _NUMBERS: Final = frozenset({"expected", "found", "groups", "external_lines", "ledger_lines", "version", "length"})
 _AFTERWARDS: Final = (
     "files", "exceptions", "identities", "decisions", "proposals", "deeds", "deliveries", "alerts", "runs", "chains"
 )  # fmt: skip
-_AMOUNT, _TOTAL, _FAILS = " class='amount'", " class='total'", " class='fails'"
+_DIGESTS: Final = frozenset({"file_sha256", "rules_digest", "head", "exception_key", "line_key"})
+_AMOUNT, _TOTAL, _FAILS, _DIGEST = (f" class='{name}'" for name in ("amount", "total", "fails", "digest"))
 _STYLE: Final = """
 body{font:14px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem;color:#1b1f24;background:#fff}
 h1{font-size:1.5rem}h2{font-size:1.15rem;margin:2rem 0 .5rem;border-top:2px solid #1b1f24;padding-top:.6rem}
 h3{font-size:1rem;margin:1.2rem 0 .3rem}table{border-collapse:collapse;width:100%;margin:.3rem 0 1rem}
-th,td{padding:.2rem .5rem;text-align:left;vertical-align:top;border-bottom:1px solid #d0d7de;overflow-wrap:anywhere}
+th,td{padding:.2rem .5rem;text-align:left;vertical-align:top;border-bottom:1px solid #d0d7de;overflow-wrap:break-word}
+.digest{overflow-wrap:anywhere;font-size:.85em;min-width:12em}
 th{font-weight:600}.amount{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 .total td{font-weight:600;border-top:1px solid #1b1f24}.verdict{font-weight:600}.fails{color:#a40e26;font-weight:600}
 .signatures td{height:3rem;width:50%}
@@ -72,10 +75,14 @@ def statement_html_parts(statement: DayStatement, *, items_max: int | None = Non
     tables = tables_of(statement)
     parts = [HtmlPart(name="verdict", title="Verdict", html=_verdict(statement))]
     parts += [_account(account, tables, items_max) for account in statement.accounts]
+    told = [tables[name] for name in _AFTERWARDS if tables[name].rows]
     parts += [
-        HtmlPart(name=name, title=tables[name].title, html=_table(tables[name], hidden=frozenset()))
-        for name in _AFTERWARDS
-        if tables[name].rows
+        HtmlPart(
+            name=table.name,
+            title=table.title,
+            html=_table(table, hidden=_SAID_ANYWAY.get(table.name, frozenset())),
+        )
+        for table in told
     ]
     parts.append(HtmlPart(name="statement", title="What this is made of", html=_facts(tables["statement"])))
     return tuple(parts)
@@ -183,7 +190,10 @@ def _of(row: Mapping[str, Any], name: str) -> str:
     value = row[name]
     if name.endswith("_minor") and value is not None and row.get("asset"):
         return _amount(value, row["asset"])
-    styled = _FAILS if value == "does not hold" else _AMOUNT if _is_number(name) else ""
+    if name in ("expected", "found") and row["asset"]:
+        return _amount(value, row["asset"])
+    styled = _DIGEST if name in _DIGESTS else _AMOUNT if _is_number(name) else ""
+    styled = _FAILS if value == "does not hold" else styled
     return f"<td{styled}>{escape(_cell(value))}</td>"
 
 

@@ -164,7 +164,7 @@ _TABLES: Final[tuple[tuple[str, str, tuple[str, ...], Reader], ...]] = (
     ("exceptions", "Exceptions without open lines", (
         "account", "asset", "item_date", "kind", "severity", "amount_minor", "difference_minor", "opened_on", "due_on",
         "line_key", "class", "exception_key"), lambda statement: statement.books["exceptions_without_lines"]),
-    ("identities", "Checks", ("account", "name", "holds", "expected", "found", "unit", "said"), _identities),
+    ("identities", "Checks", ("account", "name", "said", "holds", "expected", "found", "asset", "unit"), _identities),
     ("decisions", "Decisions that act from the day on", (
         "kind", "as_of", "lines", "reason", "proposed_by", "approved_by"), _decisions),
     ("proposals", "Proposals that wait, and entries for the day", (
