@@ -25,7 +25,7 @@ from reconciliation.errors import (
 )
 from reconciliation.exceptions.attachments import attach, read_attachment
 from reconciliation.exceptions.work import ItemSeen, work
-from reconciliation.review import words
+from reconciliation.review import group_pages, words
 from reconciliation.review.candidates import Candidate
 from reconciliation.review.detail import (
     Case,
@@ -70,6 +70,9 @@ def page_of(
     kept: Mapping[str, str] = _NOTHING,
 ) -> Response:
     """The page of a case; with a problem, what somebody typed and what happened since they looked."""
+    if kept.get("part") == "group":
+        since = _since(visit, exception_id, kept)
+        return group_pages.page_of(visit, status=status, problem=problem, since=since)
     case = read_case(visit.connection, visit.config.sources, exception_id)
     source = source_of(visit.config.sources, case.row.source)
     query = queue_query(visit)
@@ -226,5 +229,6 @@ PAGES: Final = (
     ),
     Page(path=f"{_CASE}/attach", handler=enclose, deed="work", methods=("POST",), reads_form=True),
     Page(path=f"{_CASE}/propose", handler=propose, deed="propose", methods=("POST",), reads_form=True),
+    *group_pages.PAGES,
     Page(path="/attachments/{attachment_id}", handler=download, deed="look"),
 )

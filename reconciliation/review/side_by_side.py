@@ -212,7 +212,14 @@ def _fields(external: Sequence[BookLine], ledger: Sequence[BookLine]) -> tuple[F
                 label="Fee kept back", kind="money", external=theirs.fee_minor, ledger=None, state=ONLY_THEIRS
             )
         )
-    return tuple(row for row in rows if row.external is not None or row.ledger is not None)
+    return tuple(row for row in rows if _is_told(row))
+
+
+def _is_told(row: Field) -> bool:
+    """Whether a field says something; asset and account only where the sides are not of one."""
+    if row.label in ("Asset", "Account") and row.state != DIFFERS:
+        return False
+    return row.external is not None or row.ledger is not None
 
 
 def _amount(theirs: BookLine | None, ours: BookLine | None) -> Field:
