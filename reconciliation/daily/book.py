@@ -157,7 +157,7 @@ def write_exceptions(
         "insert_exceptions",
         "insert_members",
         "remember_members",
-        "end_expired",
+        "return_to_owner",
     ):
         connection.execute(SQL[step], wanted)
 

@@ -159,14 +159,22 @@ LEFT JOIN LATERAL (
 WHERE coalesce(x.exception_id, y.exception_id) IS DISTINCT FROM m.exception_id
 ORDER BY m.exception_id, m.side, m.line_id, m.entry_id, m.line_no
 
--- name: end_expired
--- Exceptions whose proposal waited too long are their owner's again.
+-- name: return_to_owner
+-- Exceptions whose proposal waited too long, or was approved and carried out and changed nothing, are their owner's again.
 UPDATE recon.exception AS e SET status = CASE WHEN e.assignee IS NULL THEN 'open' ELSE 'taken' END, version = e.version + 1
-WHERE e.source_id = %(source)s AND e.status = 'proposed' AND e.cleared_on IS NULL
-  AND NOT EXISTS (
-      SELECT FROM recon.proposal AS p
-      WHERE p.exception_id = e.exception_id AND coalesce(p.expires_on >= %(as_of)s, true)
-        AND NOT EXISTS (SELECT FROM recon.proposal_verdict AS v WHERE v.proposal_id = p.proposal_id))
+WHERE e.source_id = %(source)s AND e.cleared_on IS NULL AND CASE e.status
+    WHEN 'proposed' THEN NOT EXISTS (
+        SELECT FROM recon.proposal AS p
+        WHERE p.exception_id = e.exception_id AND coalesce(p.expires_on >= %(as_of)s, true)
+          AND NOT EXISTS (SELECT FROM recon.proposal_verdict AS v WHERE v.proposal_id = p.proposal_id))
+    WHEN 'approved' THEN NOT EXISTS (
+        SELECT FROM recon.proposal AS p
+        JOIN recon.proposal_verdict AS v ON v.proposal_id = p.proposal_id AND v.verdict = 'approved'
+        WHERE p.exception_id = e.exception_id AND (
+            p.entry IS NOT NULL AND NOT EXISTS (SELECT FROM recon.adjustment AS a WHERE a.proposal_id = p.proposal_id)
+            OR (p.entry ->> 'effective_date')::date > %(as_of)s
+            OR EXISTS (SELECT FROM recon.decision AS d WHERE d.proposal_id = p.proposal_id AND d.as_of > %(as_of)s)))
+    ELSE false END
 
 -- name: describe_exceptions
 -- What open exceptions are listed and searched by: reference and counterparty of their lines, and the best suggested match.

@@ -1,0 +1,82 @@
+"""What the run does with the work of people: statuses, deadlines, teams, and what became of what they decided."""
+
+from datetime import date
+
+from tests.reconciliation.daily.desk import FRIDAY, MONDAY, OPENING_MINOR, THURSDAY, TUESDAY, Desk, movement
+from tests.reconciliation.exceptions.people import LINE, approved, proposed, staff, unrecognised
+
+
+def statuses(desk: Desk) -> dict[str, str]:
+    rows = desk.ask("SELECT coalesce(e.line_key, e.entry_key), e.status FROM recon.exception AS e")
+    return dict(rows)
+
+
+def test_what_opens_has_a_deadline_by_its_severity_a_reference_and_an_age_and_comes_back_as_a_new_cycle(
+    desk: Desk,
+) -> None:
+    desk.statement(MONDAY, movement("PAID", 500))
+    desk.run(MONDAY)
+    (row,) = desk.exceptions()
+    assert (row["class"], row["sla_due_on"], row["reference"], row["cycle"]) == ("timing", None, "PAID", 1)
+    desk.statement(TUESDAY, opening_minor=OPENING_MINOR + 500)
+    desk.statement(date(2026, 11, 11), opening_minor=OPENING_MINOR + 500)
+    desk.run(date(2026, 11, 11))
+    (row,) = desk.exceptions()
+    assert (row["class"], row["severity"]) == ("genuine", "low")
+    # Ten business days from the Wednesday on which it ceased to be timing.
+    assert row["sla_due_on"] == date(2026, 11, 25)
+    due = row["sla_due_on"]
+    desk.post("late", MONDAY, 500, ref_end_to_end="PAID")
+    desk.run(THURSDAY)
+    assert statuses(desk)["N-PAID"] == "cleared"
+    (group_id,) = [group for group, _ in desk.live_groups().values()]
+    desk.enrol("ada", "analyst")
+    with desk.acting("ada") as connection:
+        connection.execute("SELECT recon.undo_match(%s, 'counterparty_error', 'other customer')", (group_id,))
+    desk.run(THURSDAY)
+    rows = {row["line_key"] or row["entry_key"]: row for row in desk.exceptions()}
+    assert (rows["N-PAID"]["cycle"], rows["N-PAID"]["status"]) == (2, "open")
+    assert rows["N-PAID"]["sla_due_on"] > due  # the clock starts again with the new cycle
+
+
+def test_what_two_people_decided_is_resolved_and_what_came_to_nothing_is_its_owners_again(desk: Desk) -> None:
+    line, _ = unrecognised(desk)
+    with desk.acting("ada") as connection:
+        connection.execute("SELECT recon.work(ARRAY[%s::bigint], NULL, 'take', NULL)", (line,))
+    approved(desk, proposed(desk, line, "exclude"))
+    assert statuses(desk)[LINE] == "approved"
+    # The bank corrects its statement before the run that would carry the decision out: the line is another one now.
+    desk.statement(MONDAY, movement("PAID", 505), version="b")
+    desk.run(MONDAY)
+    assert statuses(desk)[LINE] == "taken"
+    approved(desk, proposed(desk, line, "exclude"))
+    desk.run(MONDAY)
+    assert statuses(desk)[LINE] == "resolved"
+    assert desk.events(line)[-1] == "resolved"
+
+
+def test_what_is_carried_to_a_day_is_open_again_on_it(desk: Desk) -> None:
+    line, entry = unrecognised(desk)
+    with desk.acting("ada") as connection:
+        connection.execute(
+            "SELECT recon.work(ARRAY[%s::bigint], NULL, 'carry',"
+            " jsonb_build_object('until', %s::date, 'reason', 'timing'))",
+            (line, THURSDAY),
+        )
+    desk.statement(TUESDAY, opening_minor=OPENING_MINOR + 500)
+    desk.run(TUESDAY)
+    assert statuses(desk)[LINE] == "carried"
+    desk.run(FRIDAY)
+    assert statuses(desk)[LINE] == "open"
+    assert entry
+
+
+def test_a_line_remembers_which_exception_explained_it_from_which_day_on(desk: Desk) -> None:
+    staff(desk)
+    desk.statement(MONDAY, movement("PAID", 500))
+    desk.run(MONDAY)
+    desk.run(TUESDAY)
+    rows = desk.ask(
+        "SELECT x.as_of, e.line_key FROM recon.exception_line AS x JOIN recon.exception AS e USING (exception_id)"
+    )
+    assert rows == [(MONDAY, "N-PAID")]
