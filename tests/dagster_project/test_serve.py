@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -15,9 +16,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from dagster_project.database import Database
 from dagster_project.processes import ProcessMark
 from ledger_core.feed import newest
 from ledger_core.posting import post_lines
+from reconciliation.people.registry import enrol
+from reconciliation.people.sessions import open_session
 from tests.ledger_core.books import open_chart, sale
 
 TIEOUT = Path(sys.executable).with_name("tieout")
@@ -27,7 +31,7 @@ LOOPBACK = {
     "0000000000000000FFFF00000100007F",  # the same as IPv6 writes it
     "00000000000000000000000001000000",  # ::1
 }
-CHILDREN = {"ledger-worker", "code-server", "webserver", "daemon"}
+CHILDREN = {"ledger-worker", "code-server", "webserver", "daemon", "guard", "review"}
 
 
 class Home:
@@ -57,7 +61,7 @@ class Home:
         )
 
     @contextlib.contextmanager
-    def up(self, port: int, *, deaf: bool = False) -> Iterator[subprocess.Popen[str]]:
+    def up(self, port: int, review_port: int = 0, *, deaf: bool = False) -> Iterator[subprocess.Popen[str]]:
         """A running `up`; ``deaf`` starts it as a shell does behind `&`, with the signals ignored."""
 
         def ignore() -> None:
@@ -65,7 +69,7 @@ class Home:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
         with subprocess.Popen(
-            [TIEOUT, "up", "--dagster-port", str(port)],
+            [TIEOUT, "up", "--dagster-port", str(port), "--review-port", str(review_port or free_port())],
             env=self.environment,
             cwd=self.folder,
             stdout=subprocess.PIPE,
@@ -122,51 +126,72 @@ def read_until(process: subprocess.Popen[str], words: str) -> str:
     raise AssertionError(f"`up` ended without {words!r}: {said}")
 
 
-def asked(port: int, query: str) -> dict[str, object]:
-    """The answer of the UI's own interface."""
+def session_of(home: Home, login: str) -> str:
+    """The token of a new session of a new controller."""
+    url, token = home.environment["TIEOUT_DATABASE_URL"], secrets.token_urlsafe(32)
+    with Database(url=url, dagster_libpq_url=url).session("tieout_doorkeeper") as connection:
+        enrol(connection, login, name=login, roles=["controller"], known_by="users", by_whom="tests")
+        open_session(connection, login, token=token, channel="browser")
+    return token
+
+
+def answer(port: int, token: str, path: str, query: str | None = None) -> str:
+    """What is answered to somebody's session, by GET or to a question of GraphQL."""
+    headers = {
+        "Content-Type": "application/json",
+        "Cookie": f"tieout={token}",
+        "Sec-Fetch-Site": "same-origin",
+    }
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    body = json.dumps({"query": query})
-    connection.request("POST", "/graphql", body, {"Content-Type": "application/json"})
-    answer = json.loads(connection.getresponse().read())
-    connection.close()
-    assert "errors" not in answer
-    return dict(answer["data"])
+    with contextlib.closing(connection):
+        connection.request("POST" if query else "GET", path, query and json.dumps({"query": query}), headers)
+        told = connection.getresponse()
+        assert told.status == 200
+        return told.read().decode()
 
 
-def listening_elsewhere(process_ids: set[int]) -> list[str]:
-    """Addresses other than loopback that any of the processes listens on."""
+def listening(process_ids: set[int]) -> set[str]:
+    """Addresses of the network that any of the processes listens on, as the kernel writes them."""
     inodes = set()
     for process_id in process_ids:
         for link in Path(f"/proc/{process_id}/fd").iterdir():
             with contextlib.suppress(FileNotFoundError):
                 inodes.add(str(link.readlink()))
-    found = []
+    found = set()
     for table in ("tcp", "tcp6"):
         for line in Path(f"/proc/net/{table}").read_text().split("\n")[1:]:
             fields = line.split()
-            listens = len(fields) > 9 and fields[3] == "0A" and f"socket:[{fields[9]}]" in inodes
-            if listens and fields[1].partition(":")[0] not in LOOPBACK:
-                found.append(fields[1])
+            if len(fields) > 9 and fields[3] == "0A" and f"socket:[{fields[9]}]" in inodes:
+                found.add(fields[1].partition(":")[0])
     return found
 
 
 def test_up_serves_on_loopback_alone_and_down_ends_all_of_it(home: Home) -> None:
-    port = free_port()
-    with home.up(port, deaf=True) as process:
-        said = read_until(process, "Dagster: http")
-        assert f"http://127.0.0.1:{port}" in said
+    port, review_port = free_port(), free_port()
+    with home.up(port, review_port, deaf=True) as process:
+        said = read_until(process, "Files arrive")
+        assert f"Dagster: http://127.0.0.1:{port}\n" in said
+        assert f"Review app: http://127.0.0.1:{review_port}\n" in said
+        assert "Nobody can log in yet: tieout users add" in said
         marks = home.children
         assert set(marks) == CHILDREN
-        assert listening_elsewhere({mark.process_id for mark in marks.values()}) == []
+        assert listening({mark.process_id for mark in marks.values()}) <= LOOPBACK
+        assert listening({marks["webserver"].process_id}) == set()  # the guard is the way to it
+        assert (home.state / "dagster" / "ui.sock").stat().st_mode & 0o777 == 0o600
 
-        answer = asked(
+        token = session_of(home, "cora")  # one session for both
+        assert "cora" in answer(review_port, token, "/")
+        told = answer(
             port,
+            token,
+            "/graphql",
             "{ workspaceOrError { ... on Workspace { locationEntries { name loadStatus } } } "
             "assetNodes { id } shouldShowNux }",
         )
-        assert answer["workspaceOrError"] == {"locationEntries": [{"name": "tieout", "loadStatus": "LOADED"}]}
-        assert len(answer["assetNodes"]) == 16  # type: ignore[arg-type]
-        assert answer["shouldShowNux"] is False
+        found = json.loads(told)["data"]
+        assert found["workspaceOrError"] == {"locationEntries": [{"name": "tieout", "loadStatus": "LOADED"}]}
+        assert len(found["assetNodes"]) == 16
+        assert found["shouldShowNux"] is False
 
         with psycopg.connect(home.environment["TIEOUT_DATABASE_URL"], autocommit=True) as books:
             open_chart(books)
@@ -210,10 +235,14 @@ def test_a_port_that_is_taken_is_refused_by_name(home: Home) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        refused = home.run("up", "--dagster-port", str(port))
-    assert refused.returncode == 1
-    assert f"port {port}: expected it to be free" in refused.stderr
-    assert "Traceback" not in refused.stderr
+        ports = {"--dagster-port": free_port(), "--review-port": free_port()}
+        for option in ports:
+            words = [word for pair in (ports | {option: port}).items() for word in map(str, pair)]
+            refused = home.run("up", *words)
+            assert refused.returncode == 1
+            assert f"port {port}: expected it to be free" in refused.stderr
+            assert f"choose another by {option}" in refused.stderr
+            assert "Traceback" not in refused.stderr
 
 
 @contextlib.contextmanager
