@@ -20,6 +20,8 @@ from reconciliation.review import (
     list_pages,
     people_pages,
     sessions_pages,
+    sign_off_pages,
+    statement_pages,
 )
 from reconciliation.review.pipeline import answer, error_page
 from reconciliation.review.refusals import Refusal
@@ -32,6 +34,8 @@ PAGES: Final[tuple[Page, ...]] = (
     *sessions_pages.PAGES,
     *list_pages.PAGES,  # before the details: /exceptions/count is no exception
     *dashboard_pages.PAGES,
+    *statement_pages.PAGES,
+    *sign_off_pages.PAGES,
     *people_pages.PAGES,
     *detail_pages.PAGES,
 )
