@@ -149,7 +149,7 @@ def _values(visit: Visit, wanted: Filter) -> dict[str, Any]:
         "today": visit.today,
         "orders": [(order, words.SORTS[order]) for order in ORDERS[wanted.looks_at]],
         "statuses": list(STATUS_WORDS.items()),
-        "sources": sorted(source.id for source in visit.config.sources),
+        "sources": sorted(source.id for source in visit.config.sources.sources),
         "ages": [(band, AGE_WORDS[band]) for band in AGES],
         "dues": [(word, DUE_WORDS[word]) for word in DUES],
         "queues": (*BUILT_IN, *own_queues(visit.connection)),

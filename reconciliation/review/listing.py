@@ -24,7 +24,7 @@ from reconciliation.review.filters import Filter, FilterProblem
 
 SQL: Final = queries(Path(__file__).with_suffix(".sql"))
 ROWS_PER_PAGE: Final = 50
-NO_DAY: Final = "inf"
+NO_DAY: Final = date.max  # where nothing is due: the database puts it behind all days
 _BIGINT: Final = 2**63 - 1
 
 
@@ -99,7 +99,7 @@ ORDERS: Final[Mapping[str, Order]] = {
         columns=("severity_rank", "value_minor"), falls=True, number_falls=False, shapes=("rank", "number")
     ),
     "value": Order(columns=("value_minor",), falls=True, number_falls=False, shapes=("number",)),
-    "due": Order(columns=("due_key",), falls=False, number_falls=False, shapes=("due",)),
+    "due": Order(columns=("due_key",), falls=False, number_falls=False, shapes=("day",)),
     "age": Order(columns=("opened_on",), falls=False, number_falls=False, shapes=("day",)),
     "newest": Order(columns=(), falls=True, number_falls=True, shapes=()),
     "cleared": Order(columns=("cleared_on",), falls=True, number_falls=False, shapes=("day",)),
@@ -108,7 +108,6 @@ _SHAPES: Final = {
     "rank": re.compile(r"[0-4]", re.ASCII),
     "number": re.compile(r"0|[1-9]\d{0,18}", re.ASCII),
     "day": re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII),
-    "due": re.compile(rf"\d{{4}}-\d{{2}}-\d{{2}}|{NO_DAY}", re.ASCII),
 }
 
 
@@ -165,7 +164,7 @@ def place_of(order: Order, row: Row) -> str:
     values = {
         "severity_rank": str(row.severity_rank),
         "value_minor": str(row.value_minor),
-        "due_key": row.due_on.isoformat() if row.due_on else NO_DAY,
+        "due_key": (row.due_on or NO_DAY).isoformat(),
         "opened_on": row.opened_on.isoformat(),
         "cleared_on": row.cleared_on.isoformat() if row.cleared_on else "",
     }
@@ -240,13 +239,11 @@ def _place(order: Order, name: str, text: str) -> dict[str, Any] | None:
     }
 
 
-def _typed(name: str, shape: str, part: str) -> int | str | date:
+def _typed(name: str, shape: str, part: str) -> int | date:
     if shape in {"rank", "number"}:
         if int(part) > _BIGINT:
             raise FilterProblem(name, "expected a place in this order as our own links have it")
         return int(part)
-    if part == NO_DAY:
-        return "infinity"
     try:
         return date.fromisoformat(part)
     except ValueError:

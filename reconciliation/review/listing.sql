@@ -4,7 +4,7 @@
 -- name: rows
 SELECT e.exception_id, e.version, e.source_id AS source, e.class AS class_, e.kind, e.severity, e.severity_rank, e.status,
        e.value_minor, e.amount_minor, e.difference_minor, e.asset, e.age_business_days AS age_days, e.opened_on, e.cleared_on,
-       nullif(e.due_key, 'infinity') AS due_on, e.snoozed_until, e.reference, e.counterparty, e.best_millibits,
+       e.sla_due_on AS due_on, e.snoozed_until, e.reference, e.counterparty, e.best_millibits,
        e.candidates, e.assignee, e.team
 FROM recon.exception AS e
 

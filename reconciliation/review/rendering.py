@@ -51,14 +51,14 @@ def exact(value: str) -> Markup:
 def money(amount_minor: int | None, asset: str | None) -> str:
     """An amount for people: grouped by thousands, with the asset's digits. Empty where there is none.
 
-    An asset that ISO 4217 does not know is shown in its minor units, with an ``m`` to say so.
+    An asset that ISO 4217 does not know is shown in its minor units, and says so.
     """
     if amount_minor is None:
         return ""
     exponent = ISO_4217_EXPONENTS.get(asset or "")
     plain = format_minor(amount_minor, exponent or 0)
     whole, mark, fraction = plain.partition(".")
-    return _THOUSANDS.sub(",", whole) + mark + fraction + ("" if exponent is not None else "m")
+    return _THOUSANDS.sub(",", whole) + mark + fraction + ("" if exponent is not None or not amount_minor else " minor")
 
 
 def instant(at: datetime | None) -> str:
