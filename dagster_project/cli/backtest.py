@@ -61,19 +61,21 @@ def backtest_command(
         ):
             trials.append(backtest(connection, source, current, first=first, last=last))
     if as_json:
-        say([_value(trial) for trial in trials], "", as_json=True)
+        say([trial_as_value(trial) for trial in trials], "", as_json=True)
     else:
         for trial in trials:
-            _tell(trial)
+            tell_trial(trial)
     if not all(trial.is_safe for trial in trials):
         raise SystemExit(1)
 
 
-def _value(trial: Trial) -> dict[str, Any]:
+def trial_as_value(trial: Trial) -> dict[str, Any]:
+    """What a trial found, for programs."""
     return asdict(trial) | {"open_count": dict(trial.open_count), "is_safe": trial.is_safe}
 
 
-def _tell(trial: Trial) -> None:
+def tell_trial(trial: Trial) -> None:
+    """What a trial found, for people."""
     click.echo(
         f"{trial.source_id}, {trial.first} to {trial.last}: rules {trial.rules_digest[:12]} over history made with "
         f"{trial.history_digest[:12]} and before; nothing was changed."

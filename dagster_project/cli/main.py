@@ -39,7 +39,7 @@ COMMANDS = {
     "deliveries": "dagster_project.cli.intake:deliveries",
     "backtest": "dagster_project.cli.backtest:backtest_command",
     "reconcile": "dagster_project.cli.recon:reconcile",
-    "exceptions": "dagster_project.cli.recon:exceptions",
+    "exceptions": "dagster_project.cli.exceptions:exceptions",
     "statement": "dagster_project.cli.evidence:statement",
     "sign-off": "dagster_project.cli.evidence:sign_off",
     "export": "dagster_project.cli.export:export",

@@ -1,19 +1,37 @@
 """`tieout exceptions propose|approve|reject|proposals`: what an analyst wants decided, and the second pair of eyes.
 
-Law: a proposal and its judgement are one transaction each, as the analyst's role; what cannot be is said in a sentence
-and changes nothing. Decides nothing: the database keeps the law of two people, the next run carries out.
+Law: a proposal and its judgement are one transaction each, of the person who acts; what cannot be is said in a sentence
+and changes nothing. Decides nothing: the database keeps the law of two people, the next run carries out; an approved
+entry is posted at once.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import date
 from typing import Any, cast
 
 import click
 
+from dagster_project.acting import acting
+from dagster_project.carrying_out import Carried, carry_out
 from dagster_project.cli.output import Context, Day, json_option, money, pass_context, say, say_rows
-from reconciliation.exceptions.proposals import ACTIONS, Action, Proposal, judge, list_proposals, propose
+from dagster_project.cli.wording import NUMBER, ReasonWord, Words, by_option
+from ledger_core.money import exponent_of, parse_amount_minor
+from reconciliation.errors import ReconciliationError
+from reconciliation.exceptions.adjustments import Share
+from reconciliation.exceptions.proposals import (
+    ACTIONS,
+    POSTING_ACTIONS,
+    Action,
+    Proposal,
+    ReasonCode,
+    asset_of,
+    draft,
+    judge,
+    list_proposals,
+    propose,
+)
 
-ANALYST = "tieout_analyst"
 WORDS = [action.replace("_", "-") for action in ACTIONS]
 COLUMNS = (
     "proposal_id",
@@ -24,31 +42,20 @@ COLUMNS = (
     "proposed_by",
     "expires_on",
     "lines",
+    "reason_code",
     "reason",
 )
-
-
-class Words(click.ParamType[str]):
-    """Something a person said: not blank, and text that can be written down."""
-
-    name = "text"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The text without outer blanks."""
-        text = str(value).strip()
-        if not text:
-            self.fail("expected some words, found nothing", param, ctx)
-        if not text.isprintable():
-            self.fail("expected one line of UTF-8 text, found characters that cannot be printed", param, ctx)
-        return text
-
-
 MORE = (
     "A line to add: LINE_KEY, ENTRY_KEY or ENTRY_KEY/LINE_NO; with fee=, fx= or rounding= before it, it owns the "
     "difference."
 )
-NUMBER = click.IntRange(1, 2**63 - 1)
-by_option = click.option("--by", "actor", required=True, type=Words(), help="Who you are.")
+AMOUNT = (
+    "How much of the difference goes to the account before it, as the reconciled account sees it: -3.00 lowers it. The "
+    "last account takes the rest."
+)
+proposals_argument = click.argument(
+    "proposal_ids", metavar="PROPOSAL...", nargs=-1, required=True, type=NUMBER
+)
 
 
 @click.command("propose")
@@ -58,50 +65,65 @@ by_option = click.option("--by", "actor", required=True, type=Words(), help="Who
 @click.option("--without", multiple=True, type=Words(), metavar="LINE_OR_ENTRY", help="A line to leave out.")
 @click.option("--suggestion", type=NUMBER, metavar="GROUP_ID", help="Take the lines of this suggested match.")
 @click.option("--reason", required=True, type=Words())
+@click.option("--reason-code", default="other", show_default=True, type=ReasonWord())
+@click.option(
+    "--account", "accounts", multiple=True, type=Words(), help="Of book-entry: what it is booked against."
+)
+@click.option("--amount", "amounts", multiple=True, type=Words(), help=AMOUNT)
+@click.option(
+    "--effective", "effective_date", type=Day(), help="Of an entry; the last reconciled day if left out."
+)
 @click.option("--expires", "expires_on", type=Day(), help="Last business date on which it may be approved.")
 @by_option
 @json_option
 @pass_context
 def propose_decision(
-    context: Context,
-    exception_id: int,
-    action: str,
-    more: tuple[str, ...],
-    without: tuple[str, ...],
-    suggestion: int | None,
-    reason: str,
-    expires_on: date | None,
-    actor: str,
-    as_json: bool,
+    context: Context, exception_id: int, action: str, actor: str, as_json: bool, **options: Any
 ) -> None:
-    """Propose a decision about the lines of an exception: that they are one match, that one is no duplicate, or that
-    they are left out of the reckoning. It waits for another person to approve it.
+    """Propose a decision about the lines of an exception: that they are one match, that one is no duplicate, that they
+    are left out of the reckoning, that their difference is written off, or that the entry which is missing is booked.
+    It waits for another person to approve it.
 
-    Example: tieout exceptions propose 17 force-match --with E-1043/2 --reason "same payment" --by ada
+    Example: tieout exceptions propose 17 book-entry --account expenses:bank-fees --reason "fee of May" --by ada
     """
-    with context.project.database.session(ANALYST) as connection:
+    wanted = cast(Action, action.replace("-", "_"))
+    posts = wanted in POSTING_ACTIONS
+    for name in ("accounts", "amounts", "effective_date"):
+        if options[name] and not posts:
+            raise click.UsageError(f"{action} posts nothing: expected no --account, --amount or --effective")
+    if wanted == "book_entry" and not options["accounts"]:
+        raise click.UsageError("book-entry: expected --account, what the entry is booked against")
+    chosen = {name: options[name] for name in ("suggestion", "more", "without")}
+    sources = context.project.sources
+    with acting(context.project.database, actor) as connection:
+        entry = None
+        if posts:
+            shares = _shares(options["accounts"], options["amounts"], asset_of(connection, exception_id))
+            day = options["effective_date"]
+            entry = draft(
+                connection, sources, exception_id, wanted, shares=shares, effective_date=day, **chosen
+            )
         made = propose(
             connection,
-            context.project.sources,
+            sources,
             exception_id,
-            cast(Action, action.replace("-", "_")),
-            reason=reason,
-            actor=actor,
-            suggestion=suggestion,
-            more=more,
-            without=without,
-            expires_on=expires_on,
+            wanted,
+            reason_code=cast(ReasonCode, options["reason_code"]),
+            reason=options["reason"],
+            expires_on=options["expires_on"],
+            entry=entry,
+            **chosen,
         )
     say(
         asdict(made),
-        f"Proposal {made.proposal_id}: {action} of {_lines(made)}. It waits for another person: "
+        f"Proposal {made.proposal_id}: {action} of {_lines(made)}{_booked(made)}. It waits for another person: "
         f"`tieout exceptions approve {made.proposal_id} --by NAME`.",
         as_json=as_json,
     )
 
 
 @click.command("approve")
-@click.argument("proposal_id", type=NUMBER)
+@proposals_argument
 @click.option("--note", type=Words())
 @click.option(
     "--acts-from", type=Day(), help="First business date it binds; the last reconciled one if left out."
@@ -109,36 +131,66 @@ def propose_decision(
 @by_option
 @json_option
 @pass_context
-def approve_proposal(
-    context: Context, proposal_id: int, note: str | None, acts_from: date | None, actor: str, as_json: bool
+def approve_proposals(
+    context: Context,
+    proposal_ids: tuple[int, ...],
+    note: str | None,
+    acts_from: date | None,
+    actor: str,
+    as_json: bool,
 ) -> None:
-    """Approve what a colleague proposed. All of it must still be as it was; nobody approves their own.
+    """Approve what a colleague proposed. All of it must still be as it was; nobody approves their own. An entry is
+    posted at once and its source reconciled again; exit 1 when the ledger refuses it.
 
     Example: tieout exceptions approve 3 --by bob
     """
-    with context.project.database.session(ANALYST) as connection:
-        judged = judge(connection, proposal_id, "approved", actor=actor, note=note, acts_from=acts_from)
-    sentence = (
-        f"Proposal {proposal_id} is approved and holds from {judged.acts_from} on. "
-        f"`tieout reconcile --as-of {judged.acts_from}` carries it out."
-    )
-    say(asdict(judged), sentence, as_json=as_json)
+    carried: dict[int, Carried] = {}
+
+    def approved(connection: Any, number: int) -> Proposal:
+        return judge(connection, number, "approved", note=note, acts_from=acts_from)
+
+    def told(one: Proposal) -> str:
+        posting = carried.get(one.proposal_id)
+        if posting is not None and posting.outcome == "refused":
+            return f"Proposal {one.proposal_id} is approved, and the ledger refused its entry: {posting.said}"
+        if posting is not None or one.action in POSTING_ACTIONS:
+            return f"Proposal {one.proposal_id} is approved and entry {one.entry_key} posted."
+        return (
+            f"Proposal {one.proposal_id} is approved and holds from {one.acts_from} on. "
+            f"`tieout reconcile --as-of {one.acts_from}` carries it out."
+        )
+
+    def carry(found: Sequence[Proposal]) -> bool:
+        for source_id in sorted({one.source for one in found if one.action in POSTING_ACTIONS}):
+            for result in carry_out(context.project, source_id=source_id):
+                carried[result.proposal_id] = result
+        mine = {one.proposal_id for one in found}
+        return not any(one.outcome == "refused" for number, one in carried.items() if number in mine)
+
+    _judge_each(context, proposal_ids, actor, approved, told, then=carry, as_json=as_json)
 
 
 @click.command("reject")
-@click.argument("proposal_id", type=NUMBER)
+@proposals_argument
 @click.option("--reason", required=True, type=Words())
 @by_option
 @json_option
 @pass_context
-def reject_proposal(context: Context, proposal_id: int, reason: str, actor: str, as_json: bool) -> None:
+def reject_proposals(
+    context: Context, proposal_ids: tuple[int, ...], reason: str, actor: str, as_json: bool
+) -> None:
     """Reject what a colleague proposed, or take back what you proposed yourself.
 
     Example: tieout exceptions reject 3 --reason "other customer" --by bob
     """
-    with context.project.database.session(ANALYST) as connection:
-        judged = judge(connection, proposal_id, "rejected", actor=actor, note=reason)
-    say(asdict(judged), f"Proposal {proposal_id} is {judged.state}.", as_json=as_json)
+
+    def rejected(connection: Any, number: int) -> Proposal:
+        return judge(connection, number, "rejected", note=reason)
+
+    def told(one: Proposal) -> str:
+        return f"Proposal {one.proposal_id} is {one.state}."
+
+    _judge_each(context, proposal_ids, actor, rejected, told, as_json=as_json)
 
 
 @click.command("proposals")
@@ -155,8 +207,63 @@ def proposals_waiting(context: Context, source_id: str | None, with_judged: bool
         source_id = context.project.sources[source_id].id
     with context.project.database.session("tieout_auditor") as connection:
         found = list_proposals(connection, source_id=source_id, with_judged=with_judged)
-    rows = [asdict(one) if as_json else asdict(one) | {"lines": _lines(one)} for one in found]
+    rows = [asdict(one) if as_json else asdict(one) | {"lines": _lines(one) + _booked(one)} for one in found]
     say_rows(rows, COLUMNS, as_json=as_json, empty="No proposal waits.")
+
+
+def _judge_each(
+    context: Context,
+    proposal_ids: tuple[int, ...],
+    actor: str,
+    judged: Callable[[Any, int], Proposal],
+    told: Callable[[Proposal], str],
+    *,
+    then: Callable[[Sequence[Proposal]], bool] | None = None,
+    as_json: bool,
+) -> None:
+    """Judge each, in its own savepoint; one alone is refused by its error, several have their own outcomes."""
+    numbers = list(dict.fromkeys(proposal_ids))
+    found: list[Proposal] = []
+    refused: dict[int, str] = {}
+    with acting(context.project.database, actor) as connection:
+        for number in numbers:
+            try:
+                with connection.transaction():
+                    found.append(judged(connection, number))
+            except ReconciliationError as refusal:
+                if len(numbers) == 1:
+                    raise
+                refused[number] = str(refusal)
+    all_done = (then is None or then(found)) and not refused
+    by_number = {one.proposal_id: one for one in found}
+    if as_json and len(numbers) == 1:
+        say(asdict(found[0]), "", as_json=True)
+    elif as_json:
+        results = [
+            {"proposal_id": number, "outcome": "refused", "said": refused[number]}
+            if number in refused
+            else asdict(by_number[number]) | {"outcome": "done", "said": told(by_number[number])}
+            for number in numbers
+        ]
+        say(results, "", as_json=True)
+    else:
+        for number in numbers:
+            click.echo(f"not done: {refused[number]}" if number in refused else told(by_number[number]))
+    if not all_done:
+        raise SystemExit(1)
+
+
+def _shares(accounts: Sequence[str], amounts: Sequence[str], asset: str) -> list[Share]:
+    """Accounts with the amounts that were said for them; the last may have none and takes the rest."""
+    if len(amounts) > len(accounts) or len(amounts) < len(accounts) - 1:
+        raise click.UsageError(
+            f"expected an --amount for each --account or each but the last, found {len(amounts)} for {len(accounts)}"
+        )
+    minor = [parse_amount_minor(text, exponent_of(asset)) for text in amounts]
+    padded: list[int | None] = [*minor, *[None] * (len(accounts) - len(minor))]
+    return [
+        Share(account=account, amount_minor=amount) for account, amount in zip(accounts, padded, strict=True)
+    ]
 
 
 def _lines(proposal: Proposal) -> str:
@@ -168,3 +275,13 @@ def _line(member: dict[str, Any]) -> str:
     key = member.get("line_key") or f"{member['entry_key']}/{member['line_no']}"
     role = "" if member["role"] == "principal" else f" as {member['role']}"
     return f"{key}{role} ({money(member['amount_minor'], member['asset'])})"
+
+
+def _booked(proposal: Proposal) -> str:
+    """What would be posted, as people write it."""
+    if proposal.entry is None:
+        return ""
+    lines = ", ".join(
+        f"{line['account']} {money(line['amount_minor'], line['asset'])}" for line in proposal.entry["lines"]
+    )
+    return f", booking {lines} on {proposal.entry['effective_date']}"

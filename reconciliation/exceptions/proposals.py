@@ -179,6 +179,18 @@ def draft(
     )
 
 
+def asset_of(connection: psycopg.Connection[Any], exception_id: int) -> str:
+    """The asset of an exception.
+
+    Raises:
+        UnknownItem: there is no such exception, or it is about no money.
+    """
+    row = connection.execute(SQL["asset_of"], {"exception": exception_id}).fetchone()
+    if row is None or row[0] is None:
+        raise UnknownItem(f"exception {exception_id}: expected one about an amount, found none")
+    return str(row[0])
+
+
 def judge(
     connection: psycopg.Connection[Any],
     proposal_id: int,
@@ -241,13 +253,15 @@ def _write_off_account(source: Source, asset: str) -> str:
 
 def _effective_date(connection: psycopg.Connection[Any], source: Source) -> date:
     """The last reconciled day, or, where it is signed, the first business day after the signed ones."""
-    row = connection.execute(SQL["last_days"], {"source": source.id}).fetchone()
-    reconciled_to: date | None
-    signed_to: date | None
+    row: tuple[date | None, date | None] | None = connection.execute(
+        SQL["last_days"], {"source": source.id}
+    ).fetchone()
     reconciled_to, signed_to = row or (None, None)
     if reconciled_to is None:
         raise RefusedProposal(f"source {source.id}: expected a reconciled day to book on, found none")
     if signed_to is None or signed_to < reconciled_to:
         return reconciled_to
     calendar = BusinessCalendar.of(source.calendars)
-    return calendar.business_days(signed_to + timedelta(days=1), signed_to + timedelta(days=_NEXT_DAYS))[0]
+    after = signed_to + timedelta(days=1)
+    first: date = calendar.business_days(after, signed_to + timedelta(days=_NEXT_DAYS))[0]
+    return first

@@ -20,6 +20,9 @@ FROM recon.proposal_v1 AS p
 WHERE (%(source)s::text IS NULL OR p.source = %(source)s::text) AND (%(with_judged)s OR p.state = 'waiting')
 ORDER BY p.proposal_id
 
+-- name: asset_of
+SELECT e.asset FROM recon.exception AS e WHERE e.exception_id = %(exception)s
+
 -- name: chart
 SELECT a.account, a.asset, a.closed_at IS NULL AS is_open, a.is_leaf FROM ledger.account_v1 AS a WHERE a.account = ANY(%(codes)s)
 

@@ -104,6 +104,8 @@ def test_the_commands_of_the_contract_are_there() -> None:
         "ledger transaction", "ledger feed", "ledger work", "ledger publish",
         "exceptions list", "exceptions show", "exceptions take", "exceptions comment", "exceptions reopen",
         "exceptions timing", "exceptions propose", "exceptions approve", "exceptions reject", "exceptions proposals",
+        "exceptions give-back", "exceptions assign", "exceptions attach", "exceptions snooze", "exceptions wake",
+        "exceptions carry", "exceptions turn-down", "exceptions feedback", "exceptions verify",
         "export",
     }  # fmt: skip
 

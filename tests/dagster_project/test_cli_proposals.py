@@ -93,7 +93,7 @@ def test_a_match_that_two_people_make_clears_the_exceptions(tieout: Tieout) -> N
     tieout("reconcile", "--as-of", str(MONDAY))
     assert "Nothing is open." in tieout("exceptions", "list").output
     shown = json.loads(tieout("exceptions", "show", number, "--json").output)
-    assert [event["event"] for event in shown["events"]] == ["opened", "proposed", "approved", "cleared"]
+    assert [event["event"] for event in shown["events"]] == ["opened", "proposed", "approved", "resolved"]
     tieout("export", "matches", "--out", "matches.csv")
     assert "decision" in Path("matches.csv").read_text()
 
