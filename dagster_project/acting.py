@@ -18,14 +18,18 @@ from typing import Any, Final
 import psycopg
 
 from dagster_project.database import Database
-from dagster_project.errors import ShellError
+from dagster_project.errors import ServerError, ShellError
 from ledger_core.errors import LedgerError
 from ledger_core.sql import lock
 from reconciliation.errors import NoSession, UnknownItem
 from reconciliation.people.registry import enrol, find_person, is_strict
 from reconciliation.people.sessions import end_session, enter, open_session
 
-DOORKEEPER, ANALYST = "tieout_doorkeeper", "tieout_analyst"
+ANALYST: Final = "tieout_analyst"
+KNOWS_PEOPLE: Final = """
+SELECT 1 FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
+WHERE n.nspname = 'recon' AND p.proname = 'visitor'
+"""
 MINUTES: Final = 5
 WORD_ROLES: Final = ("analyst", "approver", "controller")
 
@@ -55,9 +59,25 @@ def acting(
         # What was done is done, or not: a session that cannot be ended now ends by itself in minutes.
         with (
             contextlib.suppress(psycopg.Error, LedgerError, ShellError),
-            database.session(DOORKEEPER) as connection,
+            doorkeeping(database) as connection,
         ):
             end_session(connection, session_id, by_whom=name)
+
+
+@contextlib.contextmanager
+def doorkeeping(database: Database) -> Iterator[psycopg.Connection[Any]]:
+    """A transaction of the role that keeps people and sessions, and does nothing else.
+
+    Raises:
+        ServerError: the database was made by an older version, which knew no people.
+    """
+    with database.session(None) as connection:
+        if connection.execute(KNOWS_PEOPLE).fetchone() is None:
+            raise ServerError(
+                "database: expected the schema of this version, found an older one or none; run `tieout init`"
+            )
+        connection.execute("SET LOCAL ROLE tieout_doorkeeper")
+        yield connection
 
 
 def system_user() -> str:
@@ -69,7 +89,7 @@ def system_user() -> str:
 
 
 def _session_of(database: Database, login: str, token: str, channel: str) -> int:
-    with database.session(DOORKEEPER) as connection:
+    with doorkeeping(database) as connection:
         if find_person(connection, login) is None:
             lock(connection, f"login {login}", wait=True)  # of two commands at once, one writes the name down
             if find_person(connection, login) is None:

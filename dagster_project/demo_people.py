@@ -9,7 +9,7 @@ import secrets
 from pathlib import Path
 from typing import Final
 
-from dagster_project.acting import DOORKEEPER, system_user
+from dagster_project.acting import doorkeeping, system_user
 from dagster_project.errors import SettingsError
 from dagster_project.project import Project
 from reconciliation.people.passwords import SALT_BYTES
@@ -33,7 +33,7 @@ def introduce_people(project: Project) -> Path:
     path = project.settings.state / "demo_people.txt"
     has_passwords = path.exists()
     made: list[tuple[str, str, str]] = []
-    with project.database.session(DOORKEEPER) as connection:
+    with doorkeeping(project.database) as connection:
         for login, name, role in PEOPLE:
             known = find_person(connection, login)
             if known is None:

@@ -19,7 +19,7 @@
 | `TIEOUT_DAGSTER_URL` | where people reach Dagster's UI, by the same host | `http://127.0.0.1:3000` |
 | `TIEOUT_IDENTITY` | who says who somebody is: `password`, `proxy` or `oidc` | `password` |
 | `TIEOUT_PROXY_HEADER` | with `proxy`: the header in which the proxy names the login | none |
-| `TIEOUT_PROXY_SECRET_FILE` | with `proxy`: a file with the secret by which the proxy is known | none |
+| `TIEOUT_PROXY_SECRET_FILE` | with `proxy`: a file with what it sends as `X-Tieout-Proxy-Secret` | none |
 | `TIEOUT_OIDC_ISSUER` | with `oidc`: the provider's issuer URL | none |
 | `TIEOUT_OIDC_CLIENT_ID` | with `oidc`: our name there | none |
 | `TIEOUT_OIDC_SECRET_FILE` | with `oidc`: a file with our secret there | none: a public client |

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from dagster_project.acting import DOORKEEPER, system_user
+from dagster_project.acting import doorkeeping, system_user
 from dagster_project.cli.output import Context, json_option, pass_context, say, say_rows
 from reconciliation.people.passwords import SALT_BYTES, refuse_weak
 from reconciliation.people.permissions import ROLES
@@ -81,7 +81,7 @@ def add_user(
     if not roles:
         raise click.UsageError(f"expected --role at least once, one of {', '.join(ROLES)}")
     password, made_up = _password(password_file, wanted=context.settings.identity == "password")
-    with context.project.database.session(DOORKEEPER) as connection:
+    with doorkeeping(context.project.database) as connection:
         person = enrol(
             connection, login, name=name or login, roles=roles, known_by="users", team=team, same_as=same_as,
             by_whom=system_user(),
@@ -103,7 +103,7 @@ def list_users(context: Context, as_json: bool) -> None:
 
     Example: tieout users list --json
     """
-    with context.project.database.session(DOORKEEPER) as connection:
+    with doorkeeping(context.project.database) as connection:
         rows = [
             _row(person) | {"has_password": password_hash(connection, person.login) is not None}
             for person in list_people(connection)
@@ -135,7 +135,7 @@ def change_user(
     """
     if not roles and (name, team, same_as) == (None, None, None):
         raise click.UsageError("expected something to change: --name, --role, --team or --same-as")
-    with context.project.database.session(DOORKEEPER) as connection:
+    with doorkeeping(context.project.database) as connection:
         person = change_person(
             connection, login, name=name, roles=roles or None, team=team, same_as=same_as, by_whom=system_user()
         )  # fmt: skip
@@ -151,7 +151,7 @@ def disable_user(context: Context, login: str, as_json: bool) -> None:
 
     Example: tieout users disable ada
     """
-    with context.project.database.session(DOORKEEPER) as connection:
+    with doorkeeping(context.project.database) as connection:
         live = len(live_sessions(connection, login))
         person = change_person(connection, login, state="disabled", by_whom=system_user())
     said = f"{login} is disabled; {_counted(live, 'session')} ended."
@@ -167,7 +167,7 @@ def enable_user(context: Context, login: str, as_json: bool) -> None:
 
     Example: tieout users enable ada
     """
-    with context.project.database.session(DOORKEEPER) as connection:
+    with doorkeeping(context.project.database) as connection:
         person = change_person(connection, login, state="active", by_whom=system_user())
     say(_row(person), f"{login} may come in as {', '.join(person.roles)}.", as_json=as_json)
 
@@ -184,7 +184,7 @@ def change_password(context: Context, login: str, password_file: Path | None, as
     """
     password, made_up = _password(password_file, wanted=True)
     assert password is not None  # noqa: S101 - one is wanted
-    with context.project.database.session(DOORKEEPER) as connection:
+    with doorkeeping(context.project.database) as connection:
         set_password(connection, login, password, salt=secrets.token_bytes(SALT_BYTES), by_whom=system_user())
     shown = {"login": login} | ({"password": password} if made_up else {})
     say(shown, f"{login} has a new password.{_told(password, made_up)}", as_json=as_json)
@@ -200,7 +200,7 @@ def user_sessions(context: Context, login: str | None, end: bool, as_json: bool)
 
     Example: tieout users sessions ada --end
     """
-    with context.project.database.session(DOORKEEPER) as connection:
+    with doorkeeping(context.project.database) as connection:
         found = live_sessions(connection, login)
         if end:
             for known in sorted({session.login for session in found}):
@@ -221,7 +221,7 @@ def user_history(context: Context, login: str | None, as_json: bool) -> None:
 
     Example: tieout users history ada
     """
-    with context.project.database.session(DOORKEEPER) as connection:
+    with doorkeeping(context.project.database) as connection:
         rows = history(connection, login)
     shown = rows if as_json else [row | {"change": _change(row)} for row in rows]
     say_rows(

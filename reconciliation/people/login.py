@@ -2,6 +2,8 @@
 
 Laws: a wrong password, an unknown name and a disabled person get the same answer after the same work; every try is
 written down; after five wrong ones in a row each further one has to wait, longer each time, up to a quarter of an hour.
+What was typed where the name belongs is kept only when it is a name: it may have been a password, so of all else a
+digest is kept, by which it is known again.
 A refusal is an answer and no error: the caller's transaction keeps the note of it.
 
 Example:
@@ -9,6 +11,7 @@ Example:
     outcome.session_id  # None: outcome.said goes to who stands at the door
 """
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,6 +21,7 @@ from ledger_core.sql import lock
 from reconciliation.people.passwords import hash_password, is_outdated, password_fits, wasted_check
 from reconciliation.people.registry import (
     LOGIN,
+    Person,
     change_person,
     enrol,
     find_person,
@@ -66,14 +70,16 @@ def log_in(
         wasted_check(password)
         return LoginOutcome(said=WRONG)
     lock(connection, f"login {login}", wait=True)  # of many tries at once, each is counted before the next
-    tries, seconds = refused_lately(connection, login, minutes=REMEMBERED_MINUTES)
+    person = find_person(connection, login)
+    noted = login if person is not None else f"unknown:{hashlib.sha256(login.encode()).hexdigest()[:12]}"
+    tries, seconds = refused_lately(connection, noted, minutes=REMEMBERED_MINUTES)
     wait_seconds = waiting_seconds(tries) - seconds
     if wait_seconds > 0:
         return LoginOutcome(
             said=f"Too many wrong tries; try again in {wait_seconds} s.", wait_seconds=wait_seconds
         )
-    if not _is_theirs(connection, login, password, salt):
-        note_attempt(connection, login, "refused", channel=channel)
+    if not _is_theirs(connection, person, password, salt):
+        note_attempt(connection, noted, "refused", channel=channel)
         return LoginOutcome(said=WRONG)
     session_id = open_session(
         connection,
@@ -135,17 +141,17 @@ def waiting_seconds(tries: int) -> int:
     return min(2**over, LONGEST_WAIT_SECONDS) if 0 < over < 10 else LONGEST_WAIT_SECONDS if over > 0 else 0
 
 
-def _is_theirs(connection: psycopg.Connection[Any], login: str, password: str, salt: bytes) -> bool:
+def _is_theirs(
+    connection: psycopg.Connection[Any], person: Person | None, password: str, salt: bytes
+) -> bool:
     """Whether an active person has this password; the same work whichever way it ends."""
-    stored = password_hash(connection, login)
-    if stored is None:
+    stored = None if person is None else password_hash(connection, person.login)
+    if person is None or stored is None:
         wasted_check(password)
         return False
-    if not password_fits(password, stored):
-        return False
-    person = find_person(connection, login)
-    if person is None or person.state != "active":
+    if not password_fits(password, stored) or person.state != "active":
         return False
     if is_outdated(stored):
-        set_password_text(connection, login, hash_password(password, salt=salt), by_whom=login)
+        text = hash_password(password, salt=salt)
+        set_password_text(connection, person.login, text, by_whom=person.login)
     return True

@@ -46,8 +46,8 @@ def refuse_weak(password: str, *, login: str) -> None:
         )
     if login.casefold() in (found.casefold(), found.casefold()[::-1]) or len(set(found)) < 3:
         raise WeakPassword(
-            f"password of {login}: expected something nobody guesses, found the login itself or two characters over and "
-            "over; choose another"
+            f"password of {login}: expected something nobody guesses, found the login itself or two characters over "
+            "and over; choose another"
         )
 
 

@@ -138,6 +138,14 @@ def test_what_cannot_be_is_a_sentence_and_changes_nothing(
     assert "readable text" in tieout("password", "ada", "--password-file", str(secret), expect=2).output
 
 
+def test_a_database_of_an_older_version_is_named_with_what_to_do(
+    tieout: Tieout, empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIEOUT_DATABASE_URL", empty_database_url)
+    for words in (("list",), ("add", "ada", "--role", "viewer")):
+        assert "run `tieout init`" in tieout(*words, expect=2).output
+
+
 def test_where_a_proxy_says_who_somebody_is_nobody_gets_a_password_unasked(
     tieout: Tieout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -48,7 +49,32 @@ def test_only_the_right_password_of_an_active_person_opens_and_all_else_gets_one
         assert come(door, login, password, "other") == LoginOutcome(said=WRONG), login
     assert door.who("other") is None
     assert attempts(door, "ada") == ["opened", "refused", "refused"]
-    assert attempts(door, "nobody") == ["refused"]
+    assert attempts(door, "nobody") == []
+
+
+def test_a_password_typed_where_the_name_belongs_is_not_kept_and_its_tries_are_counted_all_the_same(
+    door: Door,
+) -> None:
+    for _ in range(5):
+        assert come(door, "my-secret-password", "").wait_seconds == 0
+    assert (
+        come(door, "My-Secret-Password ", "").wait_seconds > 0
+    )  # so nobody learns by this which names there are
+    assert come(door, "another", "").wait_seconds == 0
+    with door.session("tieout_doorkeeper") as connection:
+        kept = connection.execute(
+            "SELECT a.login, count(*) FROM recon.login_attempt AS a GROUP BY 1"
+        ).fetchall()
+    assert sorted(count for _, count in kept) == [1, 5]
+    assert not [login for login, _ in kept if "secret" in login or not login.startswith("unknown:")]
+
+
+def test_many_guesses_at_once_are_counted_one_by_one(door: Door) -> None:
+    door.make("ada", password=PASSWORD)
+    with ThreadPoolExecutor(8) as guessers:
+        outcomes = list(guessers.map(lambda number: come(door, "ada", f"guess {number}"), range(8)))
+    assert sorted(outcome.said == WRONG for outcome in outcomes) == [False] * 3 + [True] * 5
+    assert attempts(door, "ada") == ["refused"] * 5
 
 
 def test_after_five_wrong_tries_even_the_right_password_has_to_wait(door: Door) -> None:
