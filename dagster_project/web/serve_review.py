@@ -116,10 +116,14 @@ def server(config: ReviewConfig, port: int) -> uvicorn.Server:
 def main(port: int) -> None:
     """Serve the analysts' app until told to stop."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
-    settings = read_settings(os.environ, Path.cwd())
-    told = review_settings(settings, review_port=port)
-    with review_config(open_project(settings), told) as config:
-        server(config, port).run()
+    try:
+        settings = read_settings(os.environ, Path.cwd())
+        told = review_settings(settings, review_port=port)
+        with review_config(open_project(settings), told) as config:
+            server(config, port).run()
+    except (ShellError, ReconciliationError) as refusal:
+        click.echo(f"tieout review: {refusal}", err=True)
+        raise SystemExit(2) from None
 
 
 if __name__ == "__main__":

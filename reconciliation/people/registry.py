@@ -18,7 +18,7 @@ from typing import Any, Final
 import psycopg
 from psycopg.rows import dict_row
 
-from ledger_core.sql import queries
+from ledger_core.sql import lock, queries
 from reconciliation.errors import UnknownItem
 from reconciliation.people.passwords import hash_password, refuse_weak
 from reconciliation.people.permissions import ROLES
@@ -177,6 +177,7 @@ def history(connection: psycopg.Connection[Any], login: str | None = None) -> li
 
 def _human(connection: psycopg.Connection[Any], login: str, same_as: str) -> str:
     """The first account of the human whom ``login`` is to be an account of: links never make a chain or a ring."""
+    lock(connection, "accounts of people", wait=True)  # two links at once could lead to each other
     first = _found(connection, same_as)
     human = first.same_as or first.login
     others = [row[0] for row in connection.execute(SQL["accounts_of"], {"login": login})]

@@ -12,10 +12,11 @@ from urllib.parse import urlsplit
 
 import httpx2
 import pytest
+from click.testing import CliRunner
 
 from dagster_project.project import Project
 from dagster_project.web.review_settings import OidcSettings, ReviewSettings
-from dagster_project.web.serve_review import review_config, server
+from dagster_project.web.serve_review import main, review_config, server
 from reconciliation.people.registry import change_person, enrol, find_person, set_password
 from tests.dagster_project.identity_provider import CLIENT_ID, CLIENT_SECRET, Provider
 
@@ -111,3 +112,13 @@ def test_somebody_logs_in_at_the_provider_and_a_stranger_does_not(
         assert come(client).status_code == 403
     with project.database.session("tieout_auditor") as connection:
         assert find_person(connection, "eve") is None
+
+
+def test_the_process_does_not_start_on_weak_settings(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIEOUT_HOME", str(project.settings.home))
+    monkeypatch.setenv("TIEOUT_REVIEW_URL", "http://0.0.0.0:8600")
+    done = CliRunner().invoke(main, ["--port", "8600"])
+    assert done.exit_code == 2
+    assert "tieout review: TIEOUT_REVIEW_URL: expected https, found http for 0.0.0.0" in done.output
