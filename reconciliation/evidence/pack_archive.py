@@ -64,7 +64,9 @@ class Archive:
             CardNumberFound: what was written reads as a card number.
         """
         if path in _LAST or (self._packed and path <= self._packed[-1].path):
-            raise ValueError(f"{path}: expected a name behind {self._packed[-1].path if self._packed else ''}")
+            raise ValueError(
+                f"{path}: expected a name behind {self._packed[-1].path if self._packed else ''}"
+            )
         with self._member(path, knowledge) as stream:
             yield stream
 

@@ -48,14 +48,16 @@ class Production:
     """What is produced, for what question, by whom and when.
 
     ``query`` says the question in words or as an address; ``parameters`` are its parts. ``system`` is the program with
-    its version. ``first_date`` and ``last_date`` are what was asked for, None where that side is open.
+    its version. ``first_date`` and ``last_date`` are what was asked for, None where that side is open. What must be the
+    same bytes whoever makes it again names neither person nor instant, and ``known_at`` instead.
     """
 
     what: str
     query: str
-    produced_by: str
-    produced_at: datetime
+    produced_by: str | None = None
+    produced_at: datetime | None = None
     system: str
+    known_at: str | None = None
     parameters: Mapping[str, str | int | bool | None] = field(default_factory=dict)
     source: str | None = None
     first_date: date | None = None
@@ -87,8 +89,12 @@ class Produced:
             yield f"control_total {column} {asset}".rstrip(), total_minor
         yield "sha256", self.sha256
         yield "sha256_is", CANONICAL_FORM
-        yield "produced_by", made.produced_by
-        yield "produced_at", instant(made.produced_at)
+        if made.known_at is not None:
+            yield "known_at", made.known_at
+        if made.produced_by is not None:
+            yield "produced_by", made.produced_by
+        if made.produced_at is not None:
+            yield "produced_at", instant(made.produced_at)
         yield "system", made.system
 
     def as_value(self) -> dict[str, Any]:
@@ -138,13 +144,16 @@ def proved(rows: Rows, production: Production) -> Produced:
     return proof.of(production)
 
 
-def write_csv(out: BinaryIO, rows: Rows, production: Production) -> Produced:
-    """Write rows and footer as CSV; text is quoted and marked, numbers are neither."""
+def write_csv(out: BinaryIO, rows: Rows, production: Production, *, exact: bool = False) -> Produced:
+    """Write rows and footer as CSV; text is quoted and marked, numbers are neither.
+
+    ``exact`` keeps control characters as they are, where other digests are over the text.
+    """
     proof = Proof(rows.schema)
     options = pa.csv.WriteOptions(include_header=False)
     out.write((",".join(f'"{name}"' for name in rows.schema.names) + "\n").encode())
     for table in parts(rows):
-        told = sheet_table(table)
+        told = sheet_table(table, exact=exact)
         proof.add(told)
         pa.csv.write_csv(marked_table(told), out, options)
     produced = proof.of(production)
@@ -170,13 +179,13 @@ def write_json(out: BinaryIO, rows: Rows, production: Production) -> Produced:
     return produced
 
 
-def sheet_table(table: pa.Table) -> pa.Table:
-    """The table as every file tells it: instants as text, text as a sheet can hold it."""
+def sheet_table(table: pa.Table, *, exact: bool = False) -> pa.Table:
+    """The table as every file tells it: instants as text, text as a sheet can hold it (as it is, if ``exact``)."""
     for place, field_ in enumerate(table.schema):
         column = table.column(place)
         if pa.types.is_timestamp(field_.type):
             column = instants(column)
-        elif pa.types.is_string(field_.type):
+        elif pa.types.is_string(field_.type) and not exact:
             column = shown_column(column)
         else:
             continue

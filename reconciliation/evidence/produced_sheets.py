@@ -6,7 +6,7 @@ longer one is a text, so that no digit is lost. What a workbook cannot hold is r
 """
 
 from collections.abc import Callable, Iterator
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO, Final
@@ -21,6 +21,7 @@ from reconciliation.evidence.spreadsheet_text import marked, marked_table
 SHEET_ROWS_MAX: Final = 1_048_575  # besides the header
 CELL_UNITS_MAX: Final = 32_767  # of UTF-16
 _DIGITS_MAX: Final = 10**15
+_NO_INSTANT: Final = datetime(1980, 1, 1, tzinfo=UTC)  # a workbook must name one
 _FIRST_DATE: Final = date(1901, 1, 1)  # workbooks count days from 1900, which they take for a leap year
 _OPTIONS: Final = {
     "constant_memory": True,
@@ -46,8 +47,9 @@ def write_xlsx(out: BinaryIO, rows: Rows, production: Production) -> Produced:
         path = Path(folder) / "book.xlsx"
         book = xlsxwriter.Workbook(str(path), {**_OPTIONS, "tmpdir": folder})
         try:
-            made_at = production.produced_at.replace(tzinfo=None, microsecond=0)
-            book.set_properties({"title": f"tieout: {production.what}", "created": made_at})
+            made_at = production.produced_at or _NO_INSTANT
+            told = {"title": f"tieout: {production.what}", "created": made_at.replace(tzinfo=None, microsecond=0)}
+            book.set_properties(told)
             sheet = book.add_worksheet("rows")
             _write_rows(book, sheet, rows, proof)
             produced = proof.of(production)

@@ -60,11 +60,11 @@ def unmarked(text: str) -> str:
 
 
 def shown(text: str) -> str:
-    """The text as a sheet can hold it: control characters as their pictures; tab and line feed stay.
+    """The text as a sheet can hold it: control characters as their pictures; tab and line feed stay, breaks are one.
 
     A text that the writer of workbooks would take for markup of its own gets a blank behind it.
     """
-    text = text.translate(_SHOWN)
+    text = text.replace("\r\n", "\n").translate(_SHOWN)
     return text + " " if text.startswith(_RICH[0]) and text.endswith(_RICH[1]) else text
 
 
