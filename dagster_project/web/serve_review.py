@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
+import psycopg
 import uvicorn
 from psycopg_pool import ConnectionPool
 
@@ -87,8 +88,11 @@ def carry_out_approved(project: Project, source_id: str) -> None:
 
     try:
         carry_out(project, source_id=source_id)
-    except (ShellError, LedgerError, ReconciliationError) as error:
-        LOGGER.warning("carrying out what was approved for %s waits for the next run: %s", source_id, error)
+    except (ShellError, LedgerError, ReconciliationError, psycopg.Error) as error:
+        said = (
+            type(error).__name__ if isinstance(error, psycopg.Error) else error
+        )  # a driver's words may quote a row
+        LOGGER.warning("carrying out what was approved for %s waits for the next run: %s", source_id, said)
 
 
 def server(config: ReviewConfig, port: int) -> uvicorn.Server:

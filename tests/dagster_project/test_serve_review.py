@@ -114,6 +114,27 @@ def test_somebody_logs_in_at_the_provider_and_a_stranger_does_not(
         assert find_person(connection, "eve") is None
 
 
+def test_a_proxy_is_believed_by_its_secret_alone(project: Project) -> None:
+    make(project, "ada", "analyst")
+    secret = "0123456789abcdef" * 2
+    believed = {"X-Remote-User": "Ada", "X-Tieout-Proxy-Secret": secret}
+    with served(project, identity="proxy", proxy_header="X-Remote-User", proxy_secret=secret) as client:
+        for wrong in (
+            {"X-Remote-User": "ada"},
+            {"X-Remote-User": "ada", "X-Tieout-Proxy-Secret": secret[:-1]},
+            {"X-Remote-User": "eve", "X-Tieout-Proxy-Secret": secret},
+        ):
+            assert client.get("/login", headers=wrong).status_code in (200, 403), wrong
+            assert not client.cookies
+        inside = client.get("/login", params={"next": "/help"}, headers=believed)
+        assert (inside.status_code, inside.headers["location"]) == (303, "/help")
+        assert client.get("/help", headers=believed).status_code == 200
+        assert client.get("/help", headers=believed | {"X-Remote-User": "bob"}).status_code == 303
+        assert client.get("/help").status_code == 303  # a stolen cookie is worth nothing past the proxy
+        form = {"login": "ada", "password": PASSWORD}
+        assert client.post("/login", data=form, headers=OURS).status_code == 403
+
+
 def test_the_process_does_not_start_on_weak_settings(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
