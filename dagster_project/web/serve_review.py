@@ -12,7 +12,7 @@ import logging
 import os
 import secrets
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,6 +31,7 @@ from reconciliation.errors import ReconciliationError
 from reconciliation.people.passwords import SALT_BYTES
 from reconciliation.review.app import create_app
 from reconciliation.review.web import ReviewConfig
+from reconciliation.sources import Source
 
 LOGGER: Final = logging.getLogger(__name__)
 CONNECTIONS_MAX: Final = 10
@@ -78,6 +79,7 @@ def review_config(project: Project, told: ReviewSettings) -> Iterator[ReviewConf
             proxy_secret=told.proxy_secret,
             oidc=oidc,
             after_approval=lambda source_id: carry_out_approved(project, source_id),
+            try_rules=lambda tried, first, last: tried_rules(project, tried, first, last),
             code_version=importlib.metadata.version("tieout"),
         )
 
@@ -93,6 +95,15 @@ def carry_out_approved(project: Project, source_id: str) -> None:
             type(error).__name__ if isinstance(error, psycopg.Error) else error
         )  # a driver's words may quote a row
         LOGGER.warning("carrying out what was approved for %s waits for the next run: %s", source_id, said)
+
+
+def tried_rules(project: Project, tried: Source, first: date, last: date) -> Any:
+    """What other rules of a source would do to past days; what the trial writes is rolled back."""
+    from reconciliation.daily.backtest import backtest  # noqa: PLC0415 - the engine takes 90 MB
+
+    session = project.database.session("tieout_matcher")
+    with session as connection, connection.transaction(force_rollback=True):
+        return backtest(connection, tried, project.sources[tried.id], first=first, last=last)
 
 
 def server(config: ReviewConfig, port: int) -> uvicorn.Server:

@@ -28,7 +28,7 @@ from reconciliation.people.permissions import DEEDS, permits
 from reconciliation.people.sessions import OidcClient, Visitor
 from reconciliation.review.rendering import render
 from reconciliation.review.security import csrf_of, is_secure
-from reconciliation.sources import Sources
+from reconciliation.sources import Source, Sources
 
 ANYONE: Final = "anyone"
 BIGINT_MAX: Final = 2**63 - 1
@@ -65,6 +65,7 @@ class ReviewConfig:
     newcomer_roles: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = ()
     after_approval: Callable[[str], None] = lambda _source_id: None
+    try_rules: Callable[[Source, date, date], Any] | None = None  # other rules over past days, see feedback_pages
     code_version: str = ""
 
     def __post_init__(self) -> None:
