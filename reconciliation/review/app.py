@@ -17,6 +17,8 @@ from starlette.routing import Route
 from reconciliation.review import (
     dashboard_pages,
     detail_pages,
+    export_pages,
+    feedback_pages,
     list_pages,
     people_pages,
     sessions_pages,
@@ -36,6 +38,8 @@ PAGES: Final[tuple[Page, ...]] = (
     *dashboard_pages.PAGES,
     *statement_pages.PAGES,
     *sign_off_pages.PAGES,
+    *export_pages.PAGES,
+    *feedback_pages.PAGES,
     *people_pages.PAGES,
     *detail_pages.PAGES,
 )

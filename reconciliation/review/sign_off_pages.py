@@ -25,7 +25,7 @@ from reconciliation.evidence.sign_off import (
     review,
     sign_offs,
 )
-from reconciliation.evidence.statement import DayStatement, day_statement
+from reconciliation.evidence.statement import day_statement
 from reconciliation.people.permissions import permits
 from reconciliation.review.dagster_links import asset_address
 from reconciliation.review.filters import Filter
@@ -72,8 +72,8 @@ def put_forward(visit: Visit) -> Response:
     made = prepare(visit.connection, source, day, visit.text("note") or None)
     if seen != made.books_sha256:
         raise StaleView(
-            f"the books of {source.id} {day} changed since you looked: expected the digest {seen[:16] or 'of the page'}…,"
-            f" found {made.books_sha256[:16]}…; look at the statement again"
+            f"the books of {source.id} {day} changed since you looked: expected the digest {seen[:16]}, found"
+            f" {made.books_sha256[:16]}; look at the statement again"
         )
     return visit.see(_path(source, day), said=f"{source.id} {day} is prepared; another person reviews it.")
 
@@ -180,18 +180,18 @@ def _path(source: Source, day: date) -> str:
 
 
 PAGES: Final = (
-    Page(path="/sign-off/{source}/{date}", handler=sign_off, deed="look", steady=True, seconds=60),
     Page(
-        path="/sign-off/{source}/{date}",
-        handler=put_forward,
+        path="/sign-off/{id}/review",  # before the next one, which would take it for a source and a date
+        handler=give_verdict,
         deed="prepare",
         methods=("POST",),
         reads_form=True,
         seconds=60,
     ),
+    Page(path="/sign-off/{source}/{date}", handler=sign_off, deed="look", steady=True, seconds=60),
     Page(
-        path="/sign-off/{id}/review",
-        handler=give_verdict,
+        path="/sign-off/{source}/{date}",
+        handler=put_forward,
         deed="prepare",
         methods=("POST",),
         reads_form=True,

@@ -77,7 +77,8 @@ def calendar(visit: Visit) -> Response:
         raise BadInput(f"state: expected one of {', '.join({**GROUPS, **STATES})}, found {state[:40]!r}")
     window = _window(visit, query.get("to", ""), sources)
     days = read_days(visit.connection, sources, window, today=visit.today)
-    wanted = GROUPS.get(state, (state,)) if state else tuple(STATES)
+    usual = tuple(STATES) if source_id else tuple(name for name in STATES if name != "signed")
+    wanted = GROUPS.get(state, (state,)) if state else usual
     listed = [day for of_source in days.values() for day in of_source.values() if day.state in wanted]
     return visit.page(
         "days.html",
@@ -85,7 +86,7 @@ def calendar(visit: Visit) -> Response:
         before=window.from_date - timedelta(days=1),
         after=window.to_date + timedelta(days=WINDOW_DAYS) if window.to_date < visit.today else None,
         rows=[(source, [days[source.id].get(day) for day in window.dates]) for source in sources],
-        listed=listed if source_id or state else [],
+        listed=listed,
         states=STATES,
         groups=[(name, name.replace("_", " ")) for name in GROUPS] + list(STATES.items())[2:],
         source_id=source_id,
@@ -117,6 +118,7 @@ def statement(visit: Visit) -> Response:
         accounts=[(account, bridge_rows(account), buckets_of(account)) for account in made.accounts],
         ids=_exception_ids(visit, made),
         deeds=made.record["deeds"][:DEEDS_SHOWN],
+        checks=checks_of(made),
         in_words=in_words,
         signed=standing,
         waiting=next((found for found in reversed(history) if found.state == "prepared"), None),
@@ -180,6 +182,13 @@ def buckets_of(account: Mapping[str, Any]) -> list[Bucket]:
                 )
             )
     return found
+
+
+def checks_of(made: DayStatement) -> list[tuple[str, list[Mapping[str, Any] | None]]]:
+    """The identities by name, each with one for every account; None where an account has it not."""
+    found = {(check["name"], check["account"]): check for check in made.books["identities"]}
+    names = dict.fromkeys(check["name"] for check in made.books["identities"])
+    return [(name, [found.get((name, account["account"])) for account in made.accounts]) for name in names]
 
 
 def _window(visit: Visit, to: str, sources: Sequence[Source]) -> Window:
