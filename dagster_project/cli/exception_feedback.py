@@ -18,7 +18,8 @@ from reconciliation.exceptions.feedback import RuleChange, proposed_changes, rea
 from reconciliation.sources import Source
 
 COLUMNS = (
-    "source", "match_pass", "rule", "held_by", "accepted", "altered", "turned_down", "waiting", "gone", "accepted_share",
+    "source", "match_pass", "rule", "held_by", "accepted", "altered", "turned_down", "waiting", "gone",
+    "accepted_share",
 )  # fmt: skip
 
 

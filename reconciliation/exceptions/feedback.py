@@ -105,10 +105,11 @@ def _change(setting: Setting, now: int, held: list[SuggestionCount]) -> RuleChan
         return None
     accepted = sum(one.accepted for one in held)
     turned_down = sum(one.turned_down for one in held)
+    short = f"of {verdicts} verdicts on suggestions short of {setting}"
     if turned_down * PPM > RAISED_ABOVE_PPM * verdicts and now < BITS_MAX:
-        why = f"{turned_down} of {verdicts} verdicts turned a suggestion down that was short of {setting}, more than 10 %"
+        why = f"{turned_down} {short} turned them down, more than 10 %"
         return RuleChange(setting=setting, now=now, proposed=now + 1, why=why)
     if accepted * PPM > LOWERED_ABOVE_PPM * verdicts and now > 0:
-        why = f"{accepted} of {verdicts} verdicts took a suggestion as it was that was short of {setting}, more than 98 %"
+        why = f"{accepted} {short} took them as they were, more than 98 %"
         return RuleChange(setting=setting, now=now, proposed=now - 1, why=why)
     return None
