@@ -56,7 +56,7 @@ WITH taken AS (
 )
 SELECT o.line_key AS key, o.version AS number, o.booking_date AS business_date, o.value_date, o.account, o.asset, o.amount_minor,
     o.reference, o.counterparty, o.judged, t.told_on, e.exception_key, e.opened_on, t.after ->> 'class' AS class, t.after ->> 'kind' AS kind,
-    t.after ->> 'severity' AS severity, t.after ->> 'status' AS status, (t.after ->> 'due_on')::date AS due_on, t.after ->> 'reason' AS reason,
+    t.after ->> 'severity' AS severity, (t.after ->> 'due_on')::date AS due_on, t.after ->> 'reason' AS reason,
     t.after ->> 'assignee' AS assignee, t.after ->> 'carried_until' AS carried_until
 FROM open AS o
 LEFT JOIN LATERAL (
@@ -108,7 +108,7 @@ WITH taken AS (
 )
 SELECT o.entry_key AS key, o.line_no AS number, o.effective_at, o.account, o.asset, o.amount_minor,
     o.reference, o.counterparty, o.judged, t.told_on, e.exception_key, e.opened_on, t.after ->> 'class' AS class, t.after ->> 'kind' AS kind,
-    t.after ->> 'severity' AS severity, t.after ->> 'status' AS status, (t.after ->> 'due_on')::date AS due_on, t.after ->> 'reason' AS reason,
+    t.after ->> 'severity' AS severity, (t.after ->> 'due_on')::date AS due_on, t.after ->> 'reason' AS reason,
     t.after ->> 'assignee' AS assignee, t.after ->> 'carried_until' AS carried_until
 FROM open AS o
 LEFT JOIN LATERAL (

@@ -33,7 +33,6 @@ BRIDGE_LINES: Final = (
 SIDES: Final = ("external", "ledger")
 TIMING, GENUINE, UNJUDGED = "timing", "genuine", "unjudged"
 BUCKETS: Final = (TIMING, GENUINE, UNJUDGED)
-_CLOSED: Final = frozenset({"cleared", "resolved"})
 
 _STORY_FIELDS: Final[list[Any]] = [
     pa.field("account", pa.string(), nullable=False),
@@ -48,7 +47,6 @@ _STORY_FIELDS: Final[list[Any]] = [
     pa.field("class", pa.string()),
     pa.field("kind", pa.string()),
     pa.field("severity", pa.string()),
-    pa.field("status", pa.string()),
     pa.field("due_on", pa.date32()),
     pa.field("reason", pa.string()),
     pa.field("assignee", pa.string()),
@@ -101,10 +99,13 @@ class Identity:
 
 
 def open_item(row: Row, side: str, day: date) -> dict[str, Any]:
-    """An open line as the statement holds it; ``told_on`` where it was explained on a later day only."""
-    told = row["class"] is not None and row["status"] not in _CLOSED
-    judged = row["judged"] and told
-    later = judged and row["told_on"] > day
+    """An open line as the statement holds it; ``told_on`` where it was explained on a later day only.
+
+    A line of which nothing was ever told although a run saw it came late and was matched, on a later day, by that run:
+    when it was open it was a matter of time.
+    """
+    judged = row["judged"]
+    later = judged and row["told_on"] is not None and row["told_on"] > day
     return {
         "side": side,
         "key": row["key"],
@@ -237,8 +238,8 @@ def files_of(
     }
 
 
-def _bucket(exception_class: str) -> str:
-    return TIMING if exception_class == TIMING else GENUINE
+def _bucket(exception_class: str | None) -> str:
+    return TIMING if exception_class in (TIMING, None) else GENUINE
 
 
 def _iso(day: date | None) -> str | None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from ledger_core.money import exponent_of, format_minor
 from reconciliation.evidence.statement import DayStatement
-from reconciliation.evidence.statement_parts import UNJUDGED
+from reconciliation.evidence.statement_parts import TIMING, UNJUDGED
 
 
 def statement_text(statement: DayStatement) -> str:
@@ -75,7 +75,7 @@ def _open(statement: DayStatement) -> Iterator[str]:
             if item["bucket"] == UNJUDGED:
                 key = (UNJUDGED, "line", "no run has seen it", account["asset"])
             else:
-                key = (item["class"], item["kind"], item["severity"], account["asset"])
+                key = (item["class"] or TIMING, item["kind"] or "line", item["severity"] or "info", account["asset"])
             counts[key] += 1
             sums[key] += abs(item["amount_minor"])
     for row in statement.books["exceptions_without_lines"]:
