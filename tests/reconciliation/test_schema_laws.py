@@ -201,6 +201,14 @@ def own_approval_by_a_second_account(book: Connection) -> None:
     judged(book, "approved", "ada.second")
 
 
+def accounts_in_a_row(book: Connection) -> None:
+    for login, same_as in (("ada", None), ("ada.second", "ada"), ("ada.third", "ada.second")):
+        book.execute(
+            "INSERT INTO recon.person (login, name, roles, known_by, same_as) VALUES (%s, 'Ada', '{}', 'users', %s)",
+            (login, same_as),
+        )
+
+
 def signed(book: Connection, actor: str) -> None:
     book.execute(
         "WITH made AS (INSERT INTO recon.sign_off (source_id, business_date, known_at, content, content_sha256,"

@@ -124,6 +124,20 @@ BEGIN
     RETURN NULL;
 END
 $$;
+-- Accounts of one human name the first of them, never each other in a row: who is behind an account is found in one step.
+CREATE FUNCTION recon.check_person() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF NEW.same_as IS NOT NULL AND (EXISTS (SELECT FROM recon.person AS p WHERE p.login = NEW.same_as AND p.same_as IS NOT NULL)
+            OR EXISTS (SELECT FROM recon.person AS p WHERE p.same_as = NEW.login)) THEN
+        RAISE EXCEPTION 'person %: expected the first account of the same human, found %, or others that name this one', NEW.login, NEW.same_as
+            USING ERRCODE = 'TR008';
+    END IF;
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER person_is_linked_once BEFORE INSERT OR UPDATE ON recon.person FOR EACH ROW EXECUTE FUNCTION recon.check_person();
+
 CREATE TRIGGER person_is_logged AFTER INSERT OR UPDATE ON recon.person FOR EACH ROW EXECUTE FUNCTION recon.log_person();
 
 CREATE FUNCTION recon.enrol(new_login text, new_name text, new_roles text[], known text, new_team text DEFAULT NULL,
@@ -147,7 +161,7 @@ BEGIN
     PERFORM set_config('tieout.actor', coalesce(by_whom, ''), true);
     UPDATE recon.person AS p SET name = coalesce(new_name, p.name),
         roles = CASE WHEN new_roles IS NULL THEN p.roles ELSE ARRAY(SELECT DISTINCT r FROM unnest(new_roles) AS r ORDER BY r) END,
-        team = nullif(coalesce(new_team, p.team), ''), same_as = nullif(coalesce(same_person_as, p.same_as), ''),
+        team = nullif(coalesce(new_team, p.team), ''), same_as = CASE WHEN same_person_as = '' THEN NULL WHEN same_person_as IS NULL THEN p.same_as ELSE recon.human(same_person_as) END,
         state = coalesce(new_state, p.state)
     WHERE p.login = changed_login;
     IF NOT FOUND THEN
