@@ -60,6 +60,10 @@ _SHAPED: Final = {
     "amount_to": (re.compile(r"(0|[1-9]\d{0,18})(\.\d{1,18})?", re.ASCII), "an amount such as 1000 or 0.50"),
 }
 _SPANS: Final = ("due", "dated", "opened", "cleared")
+_LESS_USED: Final = (
+    *("reference", "owner", "team", "asset", "amount_from", "amount_to", "age", "due"),
+    *("dated", "opened", "cleared", "snoozed", "suggested"),
+)
 _TEXT_MAX: Final = 200
 _VALUES_MAX: Final = 40
 
@@ -190,10 +194,7 @@ class Filter:
     @property
     def has_more(self) -> bool:
         """Whether it uses what a form need not show at once."""
-        return any(
-            (self.reference, self.owner, self.team, self.asset, self.amount_from, self.amount_to, self.age, self.due)
-            + (self.dated, self.opened, self.cleared, self.snoozed, self.suggested)
-        )
+        return any(getattr(self, name) for name in _LESS_USED)
 
     def where(self, *, today: date, me: str = "") -> tuple[str, dict[str, Any]]:
         """Condition on ``recon.exception AS e``, and the values bound to it."""

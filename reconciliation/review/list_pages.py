@@ -64,10 +64,9 @@ def show_totals(visit: Visit) -> Response:
     """How many rows the filter has, and their sums by asset."""
     wanted = Filter.from_query(visit.request.query_params)
     totals = count_and_sum(visit.connection, wanted, today=visit.today, me=visit.visitor.login)
-    values = {"totals": totals, "filter": wanted}
     if visit.wants_fragment:
-        return visit.fragment("list_totals.html", **values)
-    return visit.page("list_count.html", **values)
+        return visit.fragment("list_totals.html", totals=totals)
+    return visit.page("list_count.html", totals=totals, filter=wanted)
 
 
 def show_queues(visit: Visit) -> Response:
@@ -159,7 +158,9 @@ def _values(visit: Visit, wanted: Filter) -> dict[str, Any]:
     }
 
 
-def _queues(visit: Visit, *, status: int = 200, problem: Any = None, given: str = "", **kept: str) -> Response:
+def _queues(
+    visit: Visit, *, status: int = 200, problem: Any = None, given: str = "", **kept: str
+) -> Response:
     return visit.page(
         "queues.html",
         status=status,
@@ -174,4 +175,3 @@ def _queues(visit: Visit, *, status: int = 200, problem: Any = None, given: str 
 
 def _place(joint: str, *, after: str = "", before: str = "") -> str:
     return f"{joint}after={after}" if after else f"{joint}before={before}" if before else ""
-

@@ -6,6 +6,7 @@ transaction; a deadlock is tried again from the start, three times at most.
 
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import quote
 
@@ -49,26 +50,40 @@ SELECT pg_catalog.set_config('role', %s, true),
 """
 
 Fields = tuple[ImmutableMultiDict[str, str], Mapping[str, Upload]]
+_NOTHING_SENT: Final[Fields] = (ImmutableMultiDict(), {})
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A request for a page, read; ``found`` holds who asks as soon as that is known, for the frame of an error page."""
+
+    page: Page
+    config: ReviewConfig
+    request: Request
+    token: str
+    form: ImmutableMultiDict[str, str]
+    uploads: Mapping[str, Upload]
+    found: list[Visitor] = field(default_factory=list)
 
 
 async def answer(page: Page, config: ReviewConfig, request: Request) -> Response:
     """The answer of a page to a request, or the page of its error."""
     token = request.cookies.get(session_cookie(config.base_url), "")
-    fields: Fields = (ImmutableMultiDict(), {})
+    form, uploads = _NOTHING_SENT
     try:
         if request.method == "POST":
             if not is_same_origin(request.headers):
                 return error_page(request, config, _OTHER_SITE)
-            fields = await _fields(request) if page.reads_form else fields
+            form, uploads = await _fields(request) if page.reads_form else _NOTHING_SENT
     except HTTPException as error:
         return error_page(request, config, Refusal(status=400, title="Not a form", said=str(error.detail)))
     except BadInput as error:
         return error_page(request, config, refusal_of(error))
-    return await run_in_threadpool(_act, page, config, request, token, fields)
+    return await run_in_threadpool(_act, _Asked(page, config, request, token, form, uploads))
 
 
 def error_page(
-    request: Request, config: ReviewConfig, refusal: Refusal, who: Visitor | None = None, token: str = ""
+    request: Request, config: ReviewConfig, refusal: Refusal, *, who: Visitor | None = None, token: str = ""
 ) -> Response:
     """The page, or the part of one for htmx, that says what went wrong."""
     is_part = request.headers.get("hx-request") == "true"
@@ -76,72 +91,68 @@ def error_page(
     return HTMLResponse(render("error_part.html" if is_part else "error.html", values), refusal.status)
 
 
-def _act(page: Page, config: ReviewConfig, request: Request, token: str, fields: Fields) -> Response:
-    who: list[Visitor] = []  # whoever was found, for the frame of an error page
+def _act(asked: _Asked) -> Response:
     for attempt in range(ATTEMPTS):
+        asked.found.clear()
         try:
-            return _in_transaction(page, config, request, token, fields, who)
+            return _in_transaction(asked)
         except NoSession as error:
-            return _to_the_login(request, config, error)
+            return _to_the_login(asked.request, asked.config, error)
         except Exception as error:
             if may_be_tried_again(error) and attempt + 1 < ATTEMPTS:
                 continue
             refusal = refusal_of(error)
             if refusal is OURS:
-                LOGGER.exception("page %s failed", page.path)
-            return error_page(request, config, refusal, *who[:1], token=token if who else "")
+                LOGGER.exception("page %s failed", asked.page.path)
+            who = asked.found[0] if asked.found else None
+            return error_page(asked.request, asked.config, refusal, who=who, token=asked.token if who else "")
     raise AssertionError("the last attempt returns")
 
 
-def _in_transaction(
-    page: Page, config: ReviewConfig, request: Request, token: str, fields: Fields, found: list[Visitor]
-) -> Response:
-    pool = config.pool.connection(timeout=POOL_WAIT_SECONDS)
-    with pool as connection, connection.transaction():
+def _in_transaction(asked: _Asked) -> Response:
+    page, config, request = asked.page, asked.config, asked.request
+    with config.pool.connection(timeout=POOL_WAIT_SECONDS) as connection, connection.transaction():
         if page.steady:
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         connection.execute(_SETTINGS, (page.database_role, f"{page.seconds}s"))
-        who = enter(connection, token) if token else None
+        who = enter(connection, asked.token) if asked.token else None
         if who is not None and config.identity == "proxy" and believed_login(config, request) != who.login:
             who = None  # the proxy speaks of somebody else by now
-        found[:] = [who] if who is not None else []
+        asked.found.extend([who] if who is not None else [])
         if page.deed != ANYONE:
-            _refuse_who_may_not(page, request, token, fields, who)
+            _refuse_who_may_not(asked, who)
         visit = Visit(
             request=request,
             config=config,
             connection=connection,
             who=who,
             now=config.now(),
-            token=token if who is not None else "",
-            form=fields[0],
-            uploads=fields[1],
+            token=asked.token if who is not None else "",
+            form=asked.form,
+            uploads=asked.uploads,
         )
         if who is not None:
             touch(connection)
         return page.handler(visit)
 
 
-def _refuse_who_may_not(
-    page: Page, request: Request, token: str, fields: Fields, who: Visitor | None
-) -> None:
+def _refuse_who_may_not(asked: _Asked, who: Visitor | None) -> None:
     if who is None:
         raise NoSession("your session is over, or you have not logged in")
-    if request.method == "POST" and not csrf_fits(token, fields[0].get("csrf", "")):
+    if asked.request.method == "POST" and not csrf_fits(asked.token, asked.form.get("csrf", "")):
         raise NotAllowed(_OTHER_SITE.said)
-    if not permits(who.roles, page.deed):
-        raise NotAllowed(
-            f"{who.name} ({', '.join(who.roles)}) may not do this; it takes {' or '.join(roles_that_may(page.deed))}"
-        )
+    if not permits(who.roles, asked.page.deed):
+        may = " or ".join(roles_that_may(asked.page.deed))
+        raise NotAllowed(f"{who.name} ({', '.join(who.roles)}) may not do this; it takes {may}")
 
 
 def _to_the_login(request: Request, config: ReviewConfig, error: NoSession) -> Response:
-    address = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     if request.headers.get("hx-request") == "true":
         return Response(status_code=401, headers={"HX-Redirect": "/login"})
     if request.method == "POST":
         return error_page(request, config, refusal_of(error))
-    return RedirectResponse(login_address(address), 303)
+    query = request.url.query
+    return RedirectResponse(login_address(request.url.path + (f"?{query}" if query else "")), 303)
 
 
 def login_address(wanted: str) -> str:

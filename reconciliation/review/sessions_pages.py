@@ -24,6 +24,8 @@ from reconciliation.review.web import ANYONE, BadInput, Page, Visit
 DOORKEEPER: Final = "tieout_doorkeeper"
 ABSOLUTE_MINUTES: Final = 720
 PASSWORD_CHARACTERS_MAX: Final = 1_024
+HASHING_WAIT_SECONDS: Final = 3
+CROWDED: Final = "Many people are logging in. Try again in a moment."
 KEYS: Final = (
     ("j / k", "next, previous row"),
     ("Enter", "open the row"),
@@ -79,8 +81,12 @@ def try_password(visit: Visit) -> Response:
     if len(password) > PASSWORD_CHARACTERS_MAX:
         raise BadInput(f"password: expected at most {PASSWORD_CHARACTERS_MAX:,} characters")
     token = visit.config.token()
-    with _hashing:
+    if not _hashing.acquire(timeout=HASHING_WAIT_SECONDS):
+        return _login_page(visit, wanted, problem=CROWDED, login=login, status=503)
+    try:
         outcome = log_in(visit.connection, login, password, token=token, salt=visit.config.salt())
+    finally:
+        _hashing.release()
     if outcome.session_id is None:
         response = _login_page(
             visit, wanted, problem=outcome.said, login=login, status=429 if outcome.wait_seconds else 401
@@ -176,7 +182,7 @@ def _login_page(
 
 
 def _vouched(visit: Visit, identity: OidcIdentity, channel: str, wanted: str) -> Response:
-    """In by another party's word: the person is known to us and active, or new and let in with the roles for newcomers."""
+    """In by another party's word: somebody known to us and active, or a newcomer where newcomers get roles."""
     login = identity.login.strip().lower()
     person = find_person(visit.connection, login)
     roles = identity.roles if identity.roles is not None else visit.config.newcomer_roles
@@ -185,7 +191,7 @@ def _vouched(visit: Visit, identity: OidcIdentity, channel: str, wanted: str) ->
     elif person is None or person.state != "active":
         if LOGIN.fullmatch(login):
             note_attempt(visit.connection, login, "refused", channel=channel)
-        said = "You are known to your organisation, but nobody has let you in here. Ask an administrator (tieout users)."
+        said = "Your organisation knows you, but nobody has let you in here. Ask an administrator (tieout users)."
         return _login_page(visit, wanted, problem=said, status=403)
     token = visit.config.token()
     open_session(visit.connection, login, token=token, channel=channel)

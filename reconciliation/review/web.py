@@ -4,7 +4,7 @@ Law: a handler gets one connection in one transaction, under the role that fits 
 entered; it reads what people sent by functions that refuse what is no value, with the field's name.
 
 Example:
-    PAGES = (Page(path="/exceptions/{exception_id}/take", handler=take, deed="work", methods=("POST",), reads_form=True),)
+    PAGES = (Page(path="/exceptions/{exception_id}", handler=show, deed="look"),)
 """
 
 import re
@@ -46,9 +46,9 @@ class BadInput(ReconciliationError):
 class ReviewConfig:
     """All that the app gets from the shell.
 
-    ``proxy_secret`` is what the trusted proxy sends in ``X-Tieout-Proxy-Secret``; without one, the proxy is believed only
-    over a unix socket. ``newcomer_roles``: what a person unknown to us gets whom proxy or provider vouch for; none: they
-    are refused. ``allowed_hosts``: further values of the ``Host`` header that are answered.
+    ``proxy_secret`` is what the trusted proxy sends in ``X-Tieout-Proxy-Secret``; without one, the proxy is believed
+    only over a unix socket. ``newcomer_roles``: what a person unknown to us gets whom proxy or provider vouch for;
+    none: they are refused. ``allowed_hosts``: further values of the ``Host`` header that are answered.
     """
 
     pool: ConnectionPool[Any]
@@ -65,7 +65,9 @@ class ReviewConfig:
     newcomer_roles: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = ()
     after_approval: Callable[[str], None] = lambda _source_id: None
-    try_rules: Callable[[Source, date, date], Any] | None = None  # other rules over past days, see feedback_pages
+    try_rules: Callable[[Source, date, date], Any] | None = (
+        None  # other rules over past days, see feedback_pages
+    )
     code_version: str = ""
 
     def __post_init__(self) -> None:
