@@ -1,6 +1,6 @@
 """The review app over a desk's database, and browsers of people at it who hold no session but their own."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,9 +9,9 @@ from typing import Any
 from psycopg_pool import ConnectionPool
 from starlette.testclient import TestClient
 
-from reconciliation.review.app import create_app
+from reconciliation.review.app import PAGES, create_app
 from reconciliation.review.security import csrf_of, session_cookie
-from reconciliation.review.web import ReviewConfig
+from reconciliation.review.web import Page, ReviewConfig
 from reconciliation.sources import Sources
 from tests.reconciliation.daily.desk import SOURCES, Desk
 
@@ -53,9 +53,13 @@ class AppOnDesk:
 
 
 @contextmanager
-def app_on_desk(desk: Desk, *, now: datetime = NOW, sources: Sources = SOURCES) -> Iterator[AppOnDesk]:
-    """The app while the block lasts."""
-    pool: ConnectionPool[Any] = ConnectionPool(desk.url, min_size=1, max_size=3, open=True)
+def app_on_desk(
+    desk: Desk, *, now: datetime = NOW, sources: Sources = SOURCES, pages: Sequence[Page] = PAGES, **told: Any
+) -> Iterator[AppOnDesk]:
+    """The app while the block lasts; ``told`` is more of its configuration."""
+    pool: ConnectionPool[Any] = ConnectionPool(
+        desk.url, kwargs={"autocommit": True}, min_size=1, max_size=3, open=True
+    )
     config = ReviewConfig(
         pool=pool,
         sources=sources,
@@ -65,6 +69,7 @@ def app_on_desk(desk: Desk, *, now: datetime = NOW, sources: Sources = SOURCES) 
         base_url=BASE_URL,
         dagster_url="http://127.0.0.1:3000",
         code_version="1",
+        **told,
     )
-    with pool, TestClient(create_app(config), base_url=BASE_URL) as client:
+    with pool, TestClient(create_app(config, pages), base_url=BASE_URL) as client:
         yield AppOnDesk(desk, client)
