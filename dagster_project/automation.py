@@ -5,7 +5,8 @@ Law: the schedule is the promise, the sensor an early start; both are safe to re
 sensor only takes files in, since a day that is judged before its files are there is judged twice; after it, a
 late file has its day reconciled at once. New entries start no run, since every day that is run reads the journal as it
 then is; they are observed, with the days and accounts they changed. When a deadline of files passes over one that is
-absent, the sensor has the day run, so that the missing file is told of then, and not before. Statuses are RUNNING by
+absent, the sensor has the day run, so that the missing file is told of then, and not before. Entries that were approved
+and not posted, because whoever should have was killed, have their source's last day run. Statuses are RUNNING by
 default: whoever serves this wants it to run.
 """
 
@@ -20,9 +21,11 @@ import dagster as dg
 
 from dagster_project.assets.ledger import JOURNAL
 from dagster_project.assets.source import DeliveryConfig, key_of
+from dagster_project.carrying_out import last_reconciled
 from dagster_project.metadata import of_feed
 from dagster_project.pipeline import absent_files, tell_failed_run
 from dagster_project.places import FileState, look
+from dagster_project.posting_adjustments import waiting_adjustments
 from dagster_project.project import Project
 from dagster_project.receiving import date_in_name, landed
 from ledger_core import feed
@@ -75,8 +78,9 @@ def schedules(sources: Sources, all_jobs: Mapping[str, Job]) -> Sequence[dg.Sche
 
 
 def sensors(sources: Sources, all_jobs: Mapping[str, Job]) -> Sequence[dg.SensorDefinition]:
-    """One for each landing folder, one for the ledger's feed, and one that tells of failed runs."""
-    return [failed_runs, ledger_feed, *(_landing_sensor(source, all_jobs) for source in sources.sources)]
+    """One for each landing folder, for the ledger's feed, for approved entries, and one that tells of failed runs."""
+    landing = (_landing_sensor(source, all_jobs) for source in sources.sources)
+    return [failed_runs, ledger_feed, _approvals_sensor(sources, all_jobs), *landing]
 
 
 def business_day_before(calendar: BusinessCalendar, day: date) -> date:
@@ -166,6 +170,27 @@ def ask_for_overdue(
         partition_key=day.isoformat(),
     )
     return [request], due_at.isoformat()
+
+
+def ask_for_approved(
+    waiting: Mapping[str, Sequence[int]], seen: Mapping[str, Sequence[int]], days: Mapping[str, date]
+) -> list[dg.RunRequest]:
+    """The runs that approved entries ask for which nobody posted between two looks: their sources' last days.
+
+    ``waiting`` and ``seen`` are proposals by source, now and at the look before. Whoever approves has them posted at
+    once, so that what is only seen once is under way.
+    """
+    requests = []
+    for source_id, proposals in sorted(waiting.items()):
+        left = sorted(set(proposals) & set(seen.get(source_id, ())))
+        if left and source_id in days:
+            request = dg.RunRequest(
+                run_key=f"{source_id} approved {' '.join(map(str, left))}",
+                job_name=f"{source_id}_day",
+                partition_key=days[source_id].isoformat(),
+            )
+            requests.append(request)
+    return requests
 
 
 @dg.run_failure_sensor(
@@ -268,6 +293,29 @@ def _source_schedule(source: Source, all_jobs: Mapping[str, Job]) -> dg.Schedule
         return dg.RunRequest(run_key=f"{source.id} {day}", partition_key=day.isoformat())
 
     return source_schedule
+
+
+def _approvals_sensor(sources: Sources, all_jobs: Mapping[str, Job]) -> dg.SensorDefinition:
+    @dg.sensor(
+        name="approved_entries",
+        jobs=[all_jobs[day_job(source)] for source in sources.sources],
+        minimum_interval_seconds=SENSOR_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Entries that were approved and that nobody posted: their source's last day is run, which does.",
+    )
+    def approved_entries(context: dg.SensorEvaluationContext, project: dg.ResourceParam[Project]) -> dg.SensorResult:
+        waiting: dict[str, list[int]] = {}
+        for one in waiting_adjustments(project):
+            waiting.setdefault(one.source, []).append(one.proposal_id)
+        days = {name: day for name in waiting if (day := last_reconciled(project, name)) is not None}
+        requests = ask_for_approved(waiting, json.loads(context.cursor or "{}"), days)
+        return dg.SensorResult(
+            run_requests=requests,
+            cursor=json.dumps(waiting, sort_keys=True),
+            skip_reason=None if requests else "Nothing that was approved waits for the ledger.",
+        )
+
+    return approved_entries
 
 
 def _landing_sensor(source: Source, all_jobs: Mapping[str, Job]) -> dg.SensorDefinition:

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 import pytest
 
-from dagster_project.automation import ask, ask_for_overdue, deadline_passed
+from dagster_project.automation import ask, ask_for_approved, ask_for_overdue, deadline_passed
 from dagster_project.definitions import definitions_of
 from dagster_project.pipeline import absent_files, judged_at, reconcile_source, source_day
 from dagster_project.project import Project, packaged_sources
@@ -135,6 +135,17 @@ def test_the_sensor_asks_once_and_again_when_the_file_is_replaced(project: Proje
     assert second.run_key != first.run_key
     file.write_text("being written")
     assert look() == []
+
+
+def test_an_approved_entry_that_nobody_posts_has_its_source_s_last_day_run_once() -> None:
+    days = {"bank": date(2026, 11, 13)}
+    assert ask_for_approved({"bank": [3, 4]}, {}, days) == []
+    (request,) = ask_for_approved({"bank": [3, 4, 5]}, {"bank": [3, 4]}, days)
+    assert (request.job_name, request.partition_key) == ("bank_day", FRIDAY)
+    (again,) = ask_for_approved({"bank": [3, 4]}, {"bank": [3, 4, 5]}, days)
+    assert again.run_key == request.run_key
+    assert ask_for_approved({"bank": [5]}, {"bank": [3, 4]}, days) == []
+    assert ask_for_approved({"other": [5]}, {"other": [5]}, days) == []
 
 
 def _lies_there(file: Path, text: str) -> None:

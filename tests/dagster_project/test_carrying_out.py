@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import psycopg
 import pytest
 
@@ -12,10 +13,11 @@ from dagster_project import posting_adjustments
 from dagster_project.acting import acting
 from dagster_project.carrying_out import carry_out
 from dagster_project.cli.output import Context
+from dagster_project.definitions import definitions_of
 from dagster_project.project import Project
 from reconciliation.exceptions.proposals import judge
 from tests.dagster_project.exceptions_desk import BANK, FEES, LOSSES, CommandDesk, lived, open_desk
-from tests.reconciliation.daily.desk import TUESDAY
+from tests.reconciliation.daily.desk import MONDAY, TUESDAY
 
 
 @pytest.fixture
@@ -170,9 +172,28 @@ def test_the_daily_run_posts_what_was_approved_before_it(
     proposal = agreed(desk, "N-FEE", "book-entry", "--account", FEES)
     approved(project, proposal)
     assert posted(database_url, f"proposal:{proposal}") == []
+    asked = looks_of_the_sensor(project, 3)
+    assert asked == [[], [("bank_day", "2026-11-09")], [("bank_day", "2026-11-09")]]
     desk("reconcile", "--as-of", "2026-11-09")
     assert len(posted(database_url, f"proposal:{proposal}")) == 2
     assert "N-FEE" not in desk.open_keys()
+    assert looks_of_the_sensor(project, 2) == [[], []]
+
+
+def looks_of_the_sensor(project: Project, times: int) -> list[list[tuple[str | None, str | None]]]:
+    """Jobs and days that the sensor of approved entries asks for, look by look."""
+    repository = definitions_of(project.sources, today=MONDAY).get_repository_def()
+    sensor = repository.get_sensor_def("approved_entries")
+    cursor: str | None = None
+    found = []
+    for _ in range(times):
+        with dg.build_sensor_context(
+            cursor=cursor, resources={"project": project}, repository_def=repository
+        ) as context:
+            data = sensor.evaluate_tick(context)
+        cursor = data.cursor
+        found.append([(one.job_name, one.partition_key) for one in data.run_requests or []])
+    return found
 
 
 def approved(project: Project, proposal: int) -> None:

@@ -85,7 +85,7 @@ def test_jobs_schedules_and_sensors_are_there_and_running(loaded: dg.Definitions
         ("stripe_day_schedule", "30 6 * * *", "UTC"),
     ]
     assert sorted(sensor.name for sensor in repository.sensor_defs) == [
-        "bank_landing", "failed_runs", "ledger_feed", "mastercard_landing", "stripe_landing",
+        "approved_entries", "bank_landing", "failed_runs", "ledger_feed", "mastercard_landing", "stripe_landing",
     ]  # fmt: skip
     assert {s.default_status for s in repository.schedule_defs} == {dg.DefaultScheduleStatus.RUNNING}
     assert {s.default_status for s in repository.sensor_defs} == {dg.DefaultSensorStatus.RUNNING}
