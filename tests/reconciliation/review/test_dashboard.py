@@ -1,5 +1,6 @@
 """The dashboard: every number is the list that it opens, whatever is open and whatever is filtered."""
 
+import random
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -26,22 +27,21 @@ INSERT = """
         %(status)s, 'external', %(asset)s, %(amount_minor)s, %(difference_minor)s, %(age)s, %(assignee)s, %(due)s,
         %(cleared_on)s, '{}')
 """
-AMOUNTS = st.integers(-(2**62), 2**62) | st.integers(-5000, 5000)
-ROWS = st.fixed_dictionaries(
-    {
-        "source": st.sampled_from(["bank", "stripe"]),
-        "class": st.sampled_from(sorted(EXCEPTION_CLASSES)),
-        "kind": st.sampled_from(["missing_file", *sorted(EXCEPTION_KINDS)]),
-        "severity": st.sampled_from(SEVERITIES),
-        "status": st.sampled_from([*OPEN_STATUSES, "cleared"]),
-        "asset": st.sampled_from(["EUR", "JPY", "KWD", None]),
-        "amount_minor": AMOUNTS,
-        "difference_minor": AMOUNTS,
-        "age": st.sampled_from([0, 1, 2, 3, 6, 7, 29, 30, 31, 400]),
-        "assignee": st.sampled_from([None, "ada", "kim"]),
-        "due": st.none() | st.integers(-3, 3).map(lambda days: TODAY + timedelta(days=days)),
-    }
-)
+ROWS_PER_WORLD = 150
+CHOICES: dict[str, list[Any]] = {
+    "source": ["bank", "stripe"],
+    "class": sorted(EXCEPTION_CLASSES),
+    "kind": ["missing_file", *sorted(EXCEPTION_KINDS)],
+    "severity": list(SEVERITIES),
+    "status": [*OPEN_STATUSES, "cleared"],
+    "asset": ["EUR", "JPY", "KWD", None],
+    "amount_minor": [0, 1, -1, 37, -5000, 2**62, -(2**62)],
+    "difference_minor": [0, 2, -3, 2**62],
+    "age": [0, 1, 2, 3, 6, 7, 29, 30, 31, 400],
+    "assignee": [None, "ada", "kim"],
+    "due": [None, *(TODAY + timedelta(days=days) for days in (-3, -1, 0, 1))],
+}
+"""What a world's exceptions are drawn from: every bound of a band and every day around today among it."""
 BASES = st.builds(
     Filter,
     source=st.sampled_from([(), ("bank",), ("stripe",), ("bank", "stripe")]),
@@ -49,18 +49,17 @@ BASES = st.builds(
 )
 
 
-def insert(connection: psycopg.Connection[Any], rows: list[dict[str, Any]]) -> None:
+def insert_world(connection: psycopg.Connection[Any], seed: int) -> None:
     """Write exceptions as the engine would, each as old as it says."""
-    connection.execute("SET ROLE tieout_matcher")
+    dice = random.Random(seed)
+    rows = [{name: dice.choice(values) for name, values in CHOICES.items()} for _ in range(ROWS_PER_WORLD)]
     for number, row in enumerate(rows):
-        severity = "info" if row["class"] == "timing" else row["severity"]
-        told = {
-            "key": f"k{number}",
-            "opened_on": TODAY - timedelta(days=row["age"]),
-            "severity": severity,
-            "cleared_on": TODAY if row["status"] == "cleared" else None,
-        }
-        connection.execute(INSERT, row | told)
+        row["key"] = f"k{number}"
+        row["opened_on"] = TODAY - timedelta(days=row["age"])
+        row["severity"] = "info" if row["class"] == "timing" else row["severity"]
+        row["cleared_on"] = TODAY if row["status"] == "cleared" else None
+    connection.execute("SET ROLE tieout_matcher")
+    connection.cursor().executemany(INSERT, rows)
     connection.execute("SET ROLE tieout_auditor")
 
 
@@ -75,11 +74,11 @@ def figures(board: Dashboard) -> Iterator[Figure]:
 
 
 def test_every_number_is_the_count_and_the_sums_of_the_list_it_opens(desk: Desk) -> None:
-    @given(st.lists(ROWS, max_size=40), BASES)
-    @settings(max_examples=25)
-    def holds(rows: list[dict[str, Any]], base: Filter) -> None:
+    @given(st.integers(0, 2**32), BASES)
+    @settings(max_examples=12)
+    def holds(seed: int, base: Filter) -> None:
         with psycopg.connect(desk.url) as connection:
-            insert(connection, rows)
+            insert_world(connection, seed)
             board = read_dashboard(connection, SOURCES.sources, base, today=TODAY)
             for figure in figures(board):
                 listed = Filter.from_query(
