@@ -67,8 +67,8 @@ def test_write_offs_and_a_missing_entry_end_with_the_day_tied_out(
     )
 
     assert posted(database_url, f"proposal:{amount}") == [
-        (BANK, -12, "PAID", None),
-        (LOSSES, 12, None, None),
+        (BANK, -9, "PAID", None),
+        (LOSSES, 9, None, None),
     ]
     assert posted(database_url, f"proposal:{missing}") == [(BANK, -300, "FEE", None), (FEES, 300, None, None)]
     assert posted(database_url, f"proposal:{never}") == [
