@@ -19,7 +19,7 @@ class _Reader(HTMLParser):
         self.forms: list[FoundForm] = []
         self._by_id: dict[str, FoundForm] = {}
         self._open: list[FoundForm] = []
-        self._select = ""
+        self._select, self._is_first = "", True
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         told = {name: value or "" for name, value in attrs}
@@ -32,10 +32,11 @@ class _Reader(HTMLParser):
         )
         name = told.get("name", "")
         if tag == "option" and self._select and self._open:
-            if "selected" in told or not self._open[-1].fields.get(self._select):
+            if "selected" in told or self._is_first:
                 self._open[-1].fields[self._select] = told.get("value", "")
+            self._is_first = False
         elif owner is not None and name and tag in {"input", "textarea", "select", "button"}:
-            self._select = name if tag == "select" else ""
+            self._select, self._is_first = (name if tag == "select" else ""), True
             owner.fields.setdefault(name, told.get("value", "") or ("because" if tag == "textarea" else ""))
 
     def handle_endtag(self, tag: str) -> None:
