@@ -43,7 +43,8 @@ def show_feedback(
 
     Example: tieout exceptions feedback --source bank --backtest --from 2026-11-09 --to 2026-11-13
     """
-    if with_trial and (first is None or last is None or last < first):
+    days = (first, last) if first and last and first <= last else None
+    if with_trial and days is None:
         raise click.UsageError("--backtest: expected --from and, not before it, --to")
     rows: list[dict[str, Any]] = []
     results: list[dict[str, Any]] = []
@@ -56,7 +57,9 @@ def show_feedback(
             for one in counts
         ]
         changes = proposed_changes(counts, source.match)
-        trials = [_tried(context, source, one, first, last) if with_trial else None for one in changes]
+        trials = [
+            tried_change(context, source, one, *days) if with_trial and days else None for one in changes
+        ]
         told += [(source, one, trial) for one, trial in zip(changes, trials, strict=True)]
         rows += listed
         results.append(
@@ -85,12 +88,8 @@ def show_feedback(
         click.echo("\nNo change of the rules is proposed.")
 
 
-def _tried(
-    context: Context, source: Source, change: RuleChange, first: date | None, last: date | None
-) -> Trial:
+def tried_change(context: Context, source: Source, change: RuleChange, first: date, last: date) -> Trial:
     """The change on past days; what the trial writes is rolled back."""
-    if first is None or last is None:
-        raise click.UsageError("--backtest: expected --from and --to")
     with (
         translated_errors(),
         context.project.database.session("tieout_matcher") as connection,

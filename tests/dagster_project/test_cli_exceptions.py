@@ -5,8 +5,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from dagster_project.cli.exception_feedback import tried_change
+from dagster_project.cli.output import Context
+from reconciliation.exceptions.feedback import RuleChange
 from tests.dagster_project.exceptions_desk import BANK, FEES, LOSSES, CommandDesk, lived, open_desk
-from tests.reconciliation.daily.desk import TUESDAY, WEDNESDAY
+from tests.reconciliation.daily.desk import MONDAY, TUESDAY, WEDNESDAY
 
 CARD = "4111111111111111"
 
@@ -141,6 +144,16 @@ def test_entries_are_proposed_within_the_rules_and_judged_one_by_one(desk: Comma
     assert [(one["proposal_id"], one["outcome"]) for one in outcomes] == [(2, "refused"), (3, "done")]
     assert "N-FEE" not in desk.open_keys()
     assert desk.read("exceptions", "show", fee)["reason"] == "fee_not_booked"
+
+
+def test_feedback_changes_nothing_and_tries_what_it_proposes(desk: CommandDesk) -> None:
+    assert desk("exceptions", "feedback", "--source", "bank") == "Nothing was suggested.\n"
+    assert desk.read("exceptions", "feedback") == [{"source": "bank", "suggestions": [], "proposed_changes": []}]
+    assert "expected --from" in desk("exceptions", "feedback", "--backtest", expect=2)
+    context = Context.from_environment()
+    change = RuleChange(setting="confirm_bits", now=10, proposed=9, why="tests")
+    trial = tried_change(context, context.project.sources["bank"], change, MONDAY, MONDAY)
+    assert (trial.is_safe, trial.rules_digest == trial.history_digest) == (True, False)
 
 
 def test_a_limit_and_a_match_undone(desk: CommandDesk, tmp_path: Path) -> None:

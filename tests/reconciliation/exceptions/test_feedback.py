@@ -19,7 +19,8 @@ SUGGESTED = """
 WITH made AS (
     INSERT INTO recon.match_group (group_key, source_id, leg, match_pass, as_of, asset, external_minor, ledger_minor,
         difference_minor, evidence, run_id, state)
-    SELECT recon.content_key('force_match', ARRAY[format('external:3:L-%%s:1', %(n)s), format('ledger:3:E-%%s:1', %(n)s)]),
+    SELECT recon.content_key('force_match',
+            ARRAY[format('external:3:L-%%s:1', %(n)s), format('ledger:3:E-%%s:1', %(n)s)]),
         'bank', 'ledger', 'near_reference', %(day)s, 'EUR', 500, 500, 0, %(evidence)s, max(r.run_id), 'suggested'
     FROM recon.run AS r
     RETURNING group_id
