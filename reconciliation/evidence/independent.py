@@ -28,6 +28,19 @@ QUOTES: Final = (
 FOOTER: Final = "# footer: "
 SIDECAR: Final = ".footer.json"
 MANIFEST: Final = "manifest.json"
+EVENTS: Final = "exceptions/events.csv"
+LINKED: Final = (
+    "event_id",
+    "exception_id",
+    "event",
+    "actor",
+    "as_of",
+    "before",
+    "after",
+    "reason",
+    "note",
+    "at",
+)
 LARGE: Final = 1 << 20
 
 
@@ -113,7 +126,11 @@ def check_pack(path: Any) -> list[str]:
         names = pack.namelist()
         if MANIFEST not in names:
             return [f"expected {MANIFEST} in it, found none"]
-        listed = {file["path"]: file for file in json.loads(pack.read(MANIFEST))["files"]}
+        manifest = json.loads(pack.read(MANIFEST))
+        listed = {file["path"]: file for file in manifest["files"]}
+        inputs = json.dumps(manifest["inputs"], ensure_ascii=False, sort_keys=True, indent=1) + "\n"
+        if hashlib.sha256(inputs.encode()).hexdigest() != manifest["inputs_sha256"]:
+            problems.append(f"{MANIFEST}: its inputs are not those of its digest")
         problems += [
             f"{name}: in the pack twice" for name in sorted({n for n in names if names.count(n) > 1})
         ]
@@ -127,7 +144,25 @@ def check_pack(path: Any) -> list[str]:
             if (size, sha256) != (listed[name]["bytes"], listed[name]["sha256"]):
                 problems.append(f"{name}: changed since the manifest was written")
             elif name.endswith(".csv"):
-                problems += [f"{name}: {told}" for told in check_csv(pack.read(name).decode())]
+                text = pack.read(name).decode()
+                problems += [f"{name}: {told}" for told in check_csv(text)]
+                if name == EVENTS:
+                    problems += [f"{name}: {told}" for told in check_events(text)]
+    return problems
+
+
+def check_events(text: str) -> list[str]:
+    """Events that are not what the chain linked: each link is made of the one before it and of the event's fields."""
+    problems = []
+    for row in csv.DictReader(io.StringIO(text.rpartition(FOOTER)[0], newline="")):
+        fields = ["1", *(plain(row[name]) for name in LINKED)]
+        linked = ",".join(f"{len(told.encode())}:{told}" if told else "-" for told in fields)
+        before = bytes.fromhex(row["hash_before"])
+        found = hashlib.sha256(before + hashlib.sha256(linked.encode()).digest()).hexdigest()
+        if found != row["hash"]:
+            problems.append(
+                f"event {row['event_id']} of exception {row['exception_id']} is not what the chain linked"
+            )
     return problems
 
 

@@ -88,10 +88,10 @@ def write_pack(out: BinaryIO, connection: psycopg.Connection[Any], request: Pack
         raise UnknownItem(f"pack: expected a first day up to {request.last}, found {request.first}")
     pack = _begin(connection, request)
     tasks = _tasks(pack)
-    archive = Archive(out)
-    for path in sorted(tasks):
-        tasks[path][1](archive)
-    return archive.finish(_inputs(pack))
+    with Archive(out) as archive:
+        for path in sorted(tasks):
+            tasks[path][1](archive)
+        return archive.finish(_inputs(pack))
 
 
 def _begin(connection: psycopg.Connection[Any], request: PackRequest) -> _Pack:

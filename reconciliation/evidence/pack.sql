@@ -204,31 +204,43 @@ GROUP BY r.source_id, r.calendar_version, r.code_version
 ORDER BY r.source_id, first_run
 
 -- name: people
--- Persons as they were at the end of the range, or at the moment of knowledge where that came before.
+-- Persons as they were known, and with what roles at the end of the range; nothing there for who came later.
 SELECT t.login, t.after ->> 'name' AS name, (SELECT string_agg(r, ' ' ORDER BY r) FROM jsonb_array_elements_text(t.after -> 'roles') AS r) AS roles,
-    t.after ->> 'team' AS team, t.after ->> 'same_as' AS same_as, t.after ->> 'state' AS state, t.after ->> 'known_by' AS known_by, t.at AS since
+    t.after ->> 'team' AS team, t.after ->> 'same_as' AS same_as, t.after ->> 'state' AS state, t.after ->> 'known_by' AS known_by, t.at AS since,
+    (SELECT string_agg(r, ' ' ORDER BY r) FROM jsonb_array_elements_text(o.after -> 'roles') AS r) AS roles_at_end, o.after ->> 'state' AS state_at_end
 FROM (
     SELECT DISTINCT ON (v.login) v.login, v.after, v.at
     FROM recon.person_event AS v
-    WHERE v.after IS NOT NULL AND v.at <= %(until)s::timestamptz AND v.at < (%(last)s::date + 1)::timestamp AT TIME ZONE 'UTC'
+    WHERE v.after IS NOT NULL AND v.at <= %(until)s::timestamptz
     ORDER BY v.login, v.person_event_id DESC
 ) AS t
+LEFT JOIN LATERAL (
+    SELECT v.after FROM recon.person_event AS v
+    WHERE v.login = t.login AND v.after IS NOT NULL AND v.at <= %(until)s::timestamptz AND v.at < (%(last)s::date + 1)::timestamp AT TIME ZONE 'UTC'
+    ORDER BY v.person_event_id DESC LIMIT 1
+) AS o ON true
 ORDER BY t.login
 
 -- name: people_events
 SELECT v.person_event_id, v.login, v.event, v.actor, v.before::text, v.after::text, v.at
 FROM recon.person_event AS v
-WHERE v.at <= %(until)s::timestamptz AND v.at < (%(last)s::date + 1)::timestamp AT TIME ZONE 'UTC'
+WHERE v.at <= %(until)s::timestamptz
 ORDER BY v.person_event_id
 
 -- name: who_could_do_what
-SELECT t.login, d.deed, recon.permits(ARRAY(SELECT jsonb_array_elements_text(t.after -> 'roles')), d.deed) AND t.after ->> 'state' = 'active' AS could
+SELECT t.login, d.deed, recon.permits(ARRAY(SELECT jsonb_array_elements_text(t.after -> 'roles')), d.deed) AND t.after ->> 'state' = 'active' AS could,
+    o.after IS NOT NULL AND recon.permits(ARRAY(SELECT jsonb_array_elements_text(o.after -> 'roles')), d.deed) AND o.after ->> 'state' = 'active' AS could_at_end
 FROM (
     SELECT DISTINCT ON (v.login) v.login, v.after
     FROM recon.person_event AS v
-    WHERE v.after IS NOT NULL AND v.at <= %(until)s::timestamptz AND v.at < (%(last)s::date + 1)::timestamp AT TIME ZONE 'UTC'
+    WHERE v.after IS NOT NULL AND v.at <= %(until)s::timestamptz
     ORDER BY v.login, v.person_event_id DESC
 ) AS t
+LEFT JOIN LATERAL (
+    SELECT v.after FROM recon.person_event AS v
+    WHERE v.login = t.login AND v.after IS NOT NULL AND v.at <= %(until)s::timestamptz AND v.at < (%(last)s::date + 1)::timestamp AT TIME ZONE 'UTC'
+    ORDER BY v.person_event_id DESC LIMIT 1
+) AS o ON true
 CROSS JOIN unnest(%(deeds)s::text[]) WITH ORDINALITY AS d (deed, place)
 ORDER BY t.login, d.place
 

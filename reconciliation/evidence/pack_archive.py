@@ -55,6 +55,13 @@ class Archive:
         self._packed: list[Packed] = []
         self._swept_bytes = 0
 
+    def __enter__(self) -> "Archive":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let go of the stream, also where the work ended half-way."""
+        self._zip.close()
+
     @contextlib.contextmanager
     def file(self, path: str, *, knowledge: str = "known_at") -> Iterator[BinaryIO]:
         """A stream to write one file to.
@@ -99,7 +106,6 @@ class Archive:
         }
         with self._member(MANIFEST, "known_at") as stream:
             stream.write(plain_json(manifest).encode())
-        self._zip.close()
         return manifest
 
     @contextlib.contextmanager

@@ -88,12 +88,12 @@ TABLES: Final = (
     ),
     PackTable(
         path="access/people.csv", query="people",
-        says="persons with their roles and state at the end of the range (UTC), and since when",
-        schema=_columns("login name roles team same_as state known_by since:i"),
+        says="persons with roles and state as known, since when, and what they were at the end of the range (UTC)",
+        schema=_columns("login name roles team same_as state known_by since:i roles_at_end state_at_end"),
     ),
     PackTable(
         path="access/people_events.csv", query="people_events",
-        says="every change of a person's account up to the end of the range: who changed what",
+        says="every change of a person's account that was known: who changed what",
         schema=_columns("person_event_id:n login event actor before after at:i"),
     ),
     PackTable(
@@ -107,8 +107,8 @@ TABLES: Final = (
     ),
     PackTable(
         path="access/who_could_do_what.csv", query="who_could_do_what",
-        says="each person and each deed at the end of the range",
-        schema=_columns("login deed could:b"),
+        says="each person and each deed: as known, and at the end of the range (UTC)",
+        schema=_columns("login deed could:b could_at_end:b"),
     ),
     PackTable(
         path="controls/alerts.csv", query="alerts",
