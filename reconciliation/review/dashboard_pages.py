@@ -16,12 +16,13 @@ from reconciliation.review.web import Page, Visit
 ASSET_COLUMNS_MAX: Final = 4
 BREAKDOWNS: Final = (
     ("severity", "Severity"),
-    ("age", "Age in business days"),
     ("class", "Class"),
-    ("status", "Status"),
     ("kind", "Kind"),
+    ("age", "Age in business days"),
+    ("status", "Status"),
     ("owner", "Owner"),
 )
+"""Two stacks of three, side by side."""
 
 
 def dashboard(visit: Visit) -> Response:
