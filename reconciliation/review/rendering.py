@@ -82,8 +82,13 @@ def points(millibits: int | None) -> str:
 
 def pairs(codes: Iterable[str], chosen: str = "") -> list[tuple[str, str]]:
     """Options of a choice whose words are their codes; with what is chosen, if it is none of them."""
-    known = [(code, code) for code in codes]
-    return known if not chosen or chosen in dict(known) else [*known, (chosen, chosen)]
+    return pairs_of(((code, code) for code in codes), chosen)
+
+
+def pairs_of(options: Iterable[tuple[str, str]], chosen: str = "") -> list[tuple[str, str]]:
+    """Options of a choice, with what is chosen if it is none of them: several values at once, from an address."""
+    known = list(options)
+    return known if not chosen or chosen in dict(known) else [*known, (chosen, chosen.replace(",", ", "))]
 
 
 def static_file(name: str) -> tuple[bytes, str, str] | None:
@@ -113,7 +118,7 @@ def _environment() -> Environment:
     )
     environment.filters |= {"exact": exact, "instant": instant, "money": money, "thousands": "{:,}".format}
     environment.globals |= {"static": static_url, "words": words, "money": money}
-    environment.globals |= {"pairs": pairs, "points": points, "short": short}
+    environment.globals |= {"pairs": pairs, "pairs_of": pairs_of, "points": points, "short": short}
     return environment
 
 
