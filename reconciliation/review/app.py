@@ -15,12 +15,15 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from reconciliation.review import (
+    bulk_pages,
     dashboard_pages,
     detail_pages,
     export_pages,
     feedback_pages,
     list_pages,
+    match_pages,
     people_pages,
+    proposal_pages,
     sessions_pages,
     sign_off_pages,
     statement_pages,
@@ -42,6 +45,9 @@ PAGES: Final[tuple[Page, ...]] = (
     *feedback_pages.PAGES,
     *people_pages.PAGES,
     *detail_pages.PAGES,
+    *proposal_pages.PAGES,
+    *match_pages.PAGES,
+    *bulk_pages.PAGES,
 )
 
 WITHOUT_SESSION: Final = frozenset({"/login", "/login/back"})

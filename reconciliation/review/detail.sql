@@ -184,3 +184,81 @@ WHERE a.asset = %(asset)s AND a.closed_at IS NULL AND a.is_leaf AND a.account <>
       SELECT FROM unnest(%(allowed)s::text[]) AS p (path) WHERE a.account = p.path OR starts_with(a.account, p.path || ':')))
 ORDER BY a.account
 LIMIT 1000
+
+-- name: proposals_waiting
+-- What waits for a verdict, with whether it is of the person who asks; by the money it moves.
+WITH waiting AS (
+    SELECT p.proposal_id FROM recon.proposal AS p
+    WHERE NOT EXISTS (SELECT FROM recon.proposal_verdict AS v WHERE v.proposal_id = p.proposal_id)
+    ORDER BY p.proposal_id
+    LIMIT %(most)s
+)
+SELECT p.proposal_id, p.source, p.exception_id, p.action, p.state, p.reason_code, p.reason, p.proposed_by, p.proposed_at, p.expires_on, p.stake_minor,
+    p.asset, p.judged_by, p.judged_at, p.posting, e.kind, e.severity, recon.human(p.proposed_by) = recon.human(%(me)s) AS is_own
+FROM waiting AS w
+JOIN recon.proposal_v1 AS p ON p.proposal_id = w.proposal_id
+LEFT JOIN recon.exception AS e ON e.exception_id = p.exception_id
+ORDER BY p.state DESC, p.stake_minor DESC NULLS LAST, p.proposal_id
+
+-- name: proposals_judged
+WITH judged AS (
+    SELECT v.proposal_id FROM recon.proposal_verdict AS v ORDER BY v.proposal_id DESC LIMIT %(most)s
+)
+SELECT p.proposal_id, p.source, p.exception_id, p.action, p.state, p.reason_code, p.reason, p.proposed_by, p.proposed_at, p.expires_on, p.stake_minor,
+    p.asset, p.judged_by, p.judged_at, p.posting, e.kind, e.severity, recon.human(p.proposed_by) = recon.human(%(me)s) AS is_own
+FROM judged AS w
+JOIN recon.proposal_v1 AS p ON p.proposal_id = w.proposal_id
+LEFT JOIN recon.exception AS e ON e.exception_id = p.exception_id
+ORDER BY p.judged_at DESC, p.proposal_id DESC
+
+-- name: next_waiting
+SELECT min(p.proposal_id) FROM recon.proposal AS p
+WHERE p.proposal_id > %(proposal)s AND recon.human(p.proposed_by) <> recon.human(%(me)s)
+  AND NOT EXISTS (SELECT FROM recon.proposal_verdict AS v WHERE v.proposal_id = p.proposal_id)
+
+-- name: judging
+-- What stands between a person and a verdict: whether it is their own, and up to how much they may approve.
+SELECT recon.human(%(proposer)s) = recon.human(%(me)s) AS is_own,
+    recon.judging_limit(%(source)s, %(roles)s::text[], %(asset)s, %(action)s, %(reason)s) AS limit_minor
+
+-- name: match
+SELECT g.group_id, g.group_key, g.source_id AS source, g.leg, g.match_pass, g.as_of, g.asset, g.external_minor, g.ledger_minor, g.difference_minor,
+    g.evidence, g.run_id, g.made_at, g.evidence_millibits, g.margin_millibits, g.solutions,
+    CASE WHEN r.group_id IS NULL THEN g.state ELSE 'revoked' END AS state, g.state AS made_as, r.reason AS undone_why, r.actor AS undone_by,
+    r.revoked_at AS undone_at, n.business_date AS run_for, n.actor AS run_by, n.rules_digest, n.code_version
+FROM recon.match_group AS g
+LEFT JOIN recon.match_revocation AS r ON r.group_id = g.group_id
+LEFT JOIN recon.run AS n ON n.run_id = g.run_id
+WHERE g.group_id = %(group)s
+
+-- name: exceptions_of_match
+-- Exceptions that explain the lines of a match, or did so before it.
+SELECT x.exception_id FROM recon.match_member AS m JOIN recon.exception_line AS x ON x.line_id = m.line_id AND x.side = 'external'
+WHERE m.group_id = %(group)s AND m.side = 'external'
+UNION
+SELECT x.exception_id FROM recon.match_member AS m
+JOIN recon.exception_line AS x ON x.entry_id = m.entry_id AND x.line_no = m.line_no AND x.side = 'ledger'
+WHERE m.group_id = %(group)s AND m.side = 'ledger'
+ORDER BY 1
+LIMIT 20
+
+-- name: bulk_items
+-- What a selection holds as it is now, beside the versions that were seen.
+SELECT count(e.exception_id) AS found, count(*) FILTER (WHERE e.cleared_on IS NOT NULL) AS closed,
+    count(*) FILTER (WHERE e.cleared_on IS NULL AND e.version <> w.version) AS changed, count(*) FILTER (WHERE e.exception_id IS NULL) AS absent
+FROM unnest(%(ids)s::bigint[], %(versions)s::integer[]) AS w (exception_id, version)
+LEFT JOIN recon.exception AS e ON e.exception_id = w.exception_id
+
+-- name: bulk_money
+SELECT e.asset, count(*) AS count, sum(e.value_minor) AS value_minor, sum(e.amount_minor) AS amount_minor
+FROM recon.exception AS e
+WHERE e.exception_id = ANY(%(ids)s)
+GROUP BY e.asset
+ORDER BY e.asset NULLS LAST
+
+-- name: bulk_statuses
+SELECT e.status, e.severity, count(*) AS count
+FROM recon.exception AS e
+WHERE e.exception_id = ANY(%(ids)s)
+GROUP BY e.status, e.severity, e.severity_rank
+ORDER BY e.severity_rank DESC, e.status

@@ -10,7 +10,7 @@ Example:
 
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from starlette.responses import Response
 
@@ -159,10 +159,18 @@ def _doing(name: str) -> Handler:
                 raise UnknownItem(outcome.said or f"exception {exception_id}: there is none")
             status = STATUS_OF_OUTCOME[outcome.outcome]
             return page_of(visit, exception_id, status=status, problem=outcome.said or "", kept=typed(visit))
-        return visit.see(_back(visit, exception_id), said=DONE[deed])
+        return visit.see(_from_list(visit) or _back(visit, exception_id), said=DONE[deed])
 
     act.__doc__ = f"Do it: {words.deed(name)}."
     return act
+
+
+def _from_list(visit: Visit) -> str:
+    """The list, when a key on it posted the deed; browsers tell our own pages where one came from."""
+    came_from = urlsplit(visit.request.headers.get("referer", ""))
+    if came_from.path != "/exceptions" or came_from.netloc != visit.request.url.netloc:
+        return ""
+    return address("/exceptions", came_from.query)
 
 
 def _back(visit: Visit, exception_id: int) -> str:
