@@ -6,8 +6,8 @@ sensor only takes files in, since a day that is judged before its files are ther
 late file has its day reconciled at once. New entries start no run, since every day that is run reads the journal as it
 then is; they are observed, with the days and accounts they changed. When a deadline of files passes over one that is
 absent, the sensor has the day run, so that the missing file is told of then, and not before. Entries that were approved
-and not posted, because whoever should have was killed, have their source's last day run. Statuses are RUNNING by
-default: whoever serves this wants it to run.
+and not posted, or posted and not reconciled, because whoever should have was killed, have their source's last day run.
+Statuses are RUNNING by default: whoever serves this wants it to run.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ import dagster as dg
 
 from dagster_project.assets.ledger import JOURNAL
 from dagster_project.assets.source import DeliveryConfig, key_of
-from dagster_project.carrying_out import last_reconciled
+from dagster_project.carrying_out import last_reconciled, unseen_entries
 from dagster_project.metadata import of_feed
 from dagster_project.pipeline import absent_files, tell_failed_run
 from dagster_project.places import FileState, look
@@ -175,7 +175,7 @@ def ask_for_overdue(
 def ask_for_approved(
     waiting: Mapping[str, Sequence[int]], seen: Mapping[str, Sequence[int]], days: Mapping[str, date]
 ) -> list[dg.RunRequest]:
-    """The runs that approved entries ask for which nobody posted between two looks: their sources' last days.
+    """The runs that approved entries ask for which nobody carried out between two looks: their sources' last days.
 
     ``waiting`` and ``seen`` are proposals by source, now and at the look before. Whoever approves has them posted at
     once, so that what is only seen once is under way.
@@ -301,12 +301,13 @@ def _approvals_sensor(sources: Sources, all_jobs: Mapping[str, Job]) -> dg.Senso
         jobs=[all_jobs[day_job(source)] for source in sources.sources],
         minimum_interval_seconds=SENSOR_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Entries that were approved and that nobody posted: their source's last day is run, which does.",
+        description="Entries that were approved and not carried out: their source's last day is run, which does.",
     )
     def approved_entries(context: dg.SensorEvaluationContext, project: dg.ResourceParam[Project]) -> dg.SensorResult:
         waiting: dict[str, list[int]] = {}
-        for one in waiting_adjustments(project):
-            waiting.setdefault(one.source, []).append(one.proposal_id)
+        half_done = [(one.source, one.proposal_id) for one in waiting_adjustments(project)]
+        for name, proposal_id in sorted({*half_done, *unseen_entries(project)}):
+            waiting.setdefault(name, []).append(proposal_id)
         days = {name: day for name in waiting if (day := last_reconciled(project, name)) is not None}
         requests = ask_for_approved(waiting, json.loads(context.cursor or "{}"), days)
         return dg.SensorResult(

@@ -1,7 +1,8 @@
 """What two people agreed on is carried out: entries are posted, and the days they touch reconciled again.
 
-Law: safe to repeat and at once with itself: an entry is posted once, a day that is reconciled again changes nothing. A
-refused entry stops nothing else. Called after an approval, by the sensor of approvals, and by whoever wants to be sure.
+Law: safe to repeat and at once with itself: an entry is posted once, a day that is reconciled again changes nothing;
+killed anywhere in between, the next call does what is left. A refused entry stops nothing else. Called after an
+approval, and by whoever wants to be sure.
 """
 
 from datetime import date
@@ -15,7 +16,7 @@ from ledger_core.sql import queries, translated_errors
 
 SQL: Final = queries(Path(__file__).with_suffix(".sql"))
 
-__all__ = ["Carried", "carry_out", "last_reconciled"]
+__all__ = ["Carried", "carry_out", "last_reconciled", "unseen_entries"]
 
 
 def carry_out(project: Project, *, source_id: str | None = None) -> list[Carried]:
@@ -26,9 +27,19 @@ def carry_out(project: Project, *, source_id: str | None = None) -> list[Carried
     carried = post_adjustments(project, source_id=source_id)
     touched = {one.source_id for one in carried if one.outcome == "posted"}
     for source in project.sources.sources:
-        if source.id in touched and (day := last_reconciled(project, source.id)) is not None:
+        if source_id not in (None, source.id):
+            continue
+        left = source.id in touched or unseen_entries(project, source_id=source.id)
+        if left and (day := last_reconciled(project, source.id)) is not None:
             reconcile_source(project, source, day, actor="approval")
     return carried
+
+
+def unseen_entries(project: Project, *, source_id: str | None = None) -> list[tuple[str, int]]:
+    """Source and proposal of posted entries that no run has seen, though they are of a day that is reconciled."""
+    with translated_errors(), project.database.session("tieout_auditor") as connection:
+        rows = connection.execute(SQL["unseen_entries"], {"source": source_id}).fetchall()
+    return [(str(source), int(proposal)) for source, proposal in rows]
 
 
 def last_reconciled(project: Project, source_id: str) -> date | None:

@@ -43,6 +43,7 @@ REASON_CODES: Final[tuple[ReasonCode, ...]] = get_args(ReasonCode)
 NOTED_REASONS: Final[tuple[ReasonCode, ...]] = ("write_off", "other")
 """Reasons that say too little without a note."""
 
+_TAKES_BACK: Final = "reversal_family"  # the pass that nets an entry with the one that corrects it
 _NEXT_DAYS: Final = 30  # among which there is a business day, whatever the calendar
 
 
@@ -170,13 +171,19 @@ def draft(
         code: ChartAccount(code=code, asset=asset, is_open=is_open, is_leaf=is_leaf)
         for code, asset, is_open, is_leaf in rows
     }
-    return adjusting_entry(
+    entry = adjusting_entry(
         members,
         shares=shares,
         chart=chart,
         effective_date=effective_date or _effective_date(connection, source),
         description=description or f"{action.replace('_', '-')} for exception {exception_id}",
     )
+    if entry.corrects is not None and _TAKES_BACK not in source.match.passes:
+        raise RefusedProposal(
+            f"source {source.id}, match.passes: expected {_TAKES_BACK}, which explains an entry that takes back "
+            f"{entry.corrects}, found none; add the pass, or propose the lines of both sides"
+        )
+    return entry
 
 
 def asset_of(connection: psycopg.Connection[Any], exception_id: int) -> str:

@@ -9,9 +9,9 @@ import dagster as dg
 import psycopg
 import pytest
 
-from dagster_project import posting_adjustments
+from dagster_project import carrying_out, posting_adjustments
 from dagster_project.acting import acting
-from dagster_project.carrying_out import carry_out
+from dagster_project.carrying_out import carry_out, unseen_entries
 from dagster_project.cli.output import Context
 from dagster_project.definitions import definitions_of
 from dagster_project.project import Project
@@ -110,7 +110,7 @@ def test_killed_between_posting_and_recording_it_is_posted_once(
     class Killed(BaseException):
         pass
 
-    def die(*given: object) -> None:
+    def die(*given: object, **told: object) -> None:
         raise Killed
 
     with monkeypatch.context() as patched:
@@ -121,6 +121,24 @@ def test_killed_between_posting_and_recording_it_is_posted_once(
     assert len(posted(database_url, f"proposal:{proposal}")) == 2
     assert desk.events(number)[-1] == "approved"
 
+    with monkeypatch.context() as patched:
+        patched.setattr(carrying_out, "reconcile_source", die)
+        with pytest.raises(Killed):
+            carry_out(project)
+    assert desk.events(number)[-1] == "posted"
+    assert unseen_entries(project) == [("bank", proposal)]
+    assert looks_of_the_sensor(project, 2)[1] == [("bank_day", "2026-11-09")]
+
+    assert [carry_out(project), carry_out(project)] == [[], []]
+    assert unseen_entries(project) == []
+    assert len(posted(database_url, f"proposal:{proposal}")) == 2
+    assert desk.events(number) == ["opened", "proposed", "approved", "posted", "resolved"]
+
+
+def test_two_at_once_post_once(desk: CommandDesk, project: Project, database_url: str) -> None:
+    number = desk.number("N-FEE")
+    proposal = agreed(desk, "N-FEE", "book-entry", "--account", FEES)
+    approved(project, proposal)
     results: list[Any] = []
     both = [threading.Thread(target=lambda: results.append(carry_out(project))) for _ in range(2)]
     for thread in both:
