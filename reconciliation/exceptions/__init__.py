@@ -9,10 +9,10 @@ Laws:
 - A decision acts from its business day on and never on the days before it, which stay as they were told.
 - What a proposal names is kept as it was seen when it was made, and approved only if all of it is still so.
 - Of several decisions about one content the latest holds.
-
 - What is to be posted is an entry that brings the lines to zero, frozen with the proposal; nothing here posts it.
 
 ``work`` is what moves no money, ``attachments`` what people enclose (``enclosed`` knows it by its bytes), ``proposals``
-what two people decide, about ``named_lines`` and, where money moves, by the entry of ``adjustments``. ``decisions`` reads
-for the daily run what holds; ``feedback`` counts what people made of suggestions. Makes no match: the next run does.
+what two people decide, about ``named_lines`` and, where money moves, by the entry of ``adjustments``. ``decisions``
+reads for the daily run what holds; ``feedback`` counts what people made of suggestions. Makes no match: the next run
+does.
 """

@@ -44,7 +44,10 @@ def test_an_entry_takes_effect_on_the_last_reconciled_day_or_after_the_signed_on
         connection.execute(SIGNED, (MONDAY,))
     with desk.acting("ada") as connection:
         told = {"reason_code": "fee_not_booked", "reason": "card 5555555555554444"}
-        with pytest.raises(RefusedProposal, match=f"expected a day after {MONDAY}, which is signed"):
+        with (
+            pytest.raises(RefusedProposal, match=f"expected a day after {MONDAY}, which is signed"),
+            connection.transaction(),
+        ):
             propose(connection, SOURCES, line, "book_entry", entry=drafted, **told)  # type: ignore[arg-type]
         later = draft(
             connection, SOURCES, line, "book_entry", shares=to_customers, description=told["reason"]
