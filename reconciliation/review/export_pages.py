@@ -23,7 +23,8 @@ from reconciliation.review.filters import Filter
 from reconciliation.review.web import Page, Visit
 
 SQL: Final = queries(Path(__file__).with_suffix(".sql"))
-ROWS_MAX: Final = 1_000_000
+ROWS_MAX: Final[Mapping[str, int]] = {"csv": 1_000_000, "json": 200_000, "xlsx": 100_000}
+"""CSV is written in bulk; the others row by row, and nobody else is served well meanwhile."""
 _IN_MEMORY_BYTES: Final = 16 * 1024 * 1024  # a longer answer waits in a file of the system
 _CHUNK_BYTES: Final = 256 * 1024
 _TEXT, _NUMBER, _SMALL, _DAY = pa.string(), pa.int64(), pa.int32(), pa.date32()
@@ -50,7 +51,7 @@ def export(ending: str) -> Callable[[Visit], Response]:
 
     def handler(visit: Visit) -> Response:
         filter_ = Filter.from_query(visit.request.query_params)
-        rows = read_rows(visit, filter_)
+        rows = read_rows(visit, filter_, rows_max=ROWS_MAX[ending])
         # The answer outlives this function; it closes the file when the last byte is sent.
         file = cast(BinaryIO, SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES))  # noqa: SIM115
         try:
@@ -71,7 +72,7 @@ def export(ending: str) -> Callable[[Visit], Response]:
     return handler
 
 
-def read_rows(visit: Visit, filter_: Filter) -> pa.Table:
+def read_rows(visit: Visit, filter_: Filter, *, rows_max: int) -> pa.Table:
     """Every row of the list, by number.
 
     Raises:
@@ -79,10 +80,10 @@ def read_rows(visit: Visit, filter_: Filter) -> pa.Table:
     """
     condition, values = filter_.where(today=visit.today, me=visit.visitor.login)
     query = " ".join((SQL["exceptions"], "WHERE", condition, SQL["order"]))
-    rows = copy_out(visit.connection, query, values | {"limit": ROWS_MAX + 1}, SCHEMA)
-    if rows.num_rows > ROWS_MAX:
+    rows = copy_out(visit.connection, query, values | {"limit": rows_max + 1}, SCHEMA)
+    if rows.num_rows > rows_max:
         raise ReconciliationError(
-            f"export: expected at most {ROWS_MAX:,} rows, found more; narrow the filter"
+            f"export: expected at most {rows_max:,} rows, found more; narrow the filter, or take CSV"
         )
     return rows
 
