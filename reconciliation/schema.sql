@@ -1947,8 +1947,10 @@ BEGIN
         RETURN;
     END IF;
     members := about.members || jsonb_build_array(jsonb_build_object('side', 'ledger', 'entry_key', key, 'line_no', 1));
-    told := recon.proposal_problem(about.source_id, 'force_match', members, NULL);
-    IF told IS NULL THEN
+    IF members @> '[{"side": "external"}]' THEN
+        told := recon.proposal_problem(about.source_id, 'force_match', members, NULL);
+    END IF;
+    IF told IS NULL AND members @> '[{"side": "external"}]' THEN
         SELECT greatest(max(r.business_date), (about.entry ->> 'effective_date')::date) INTO acts_from
         FROM recon.run AS r WHERE r.source_id = about.source_id AND r.state = 'succeeded';
         WITH line AS (
