@@ -118,6 +118,7 @@ def statement(visit: Visit) -> Response:
         accounts=[(account, bridge_rows(account), buckets_of(account)) for account in made.accounts],
         ids=_exception_ids(visit, made),
         deeds=made.record["deeds"][:DEEDS_SHOWN],
+        items_shown=ITEMS_SHOWN,
         checks=checks_of(made),
         in_words=in_words,
         signed=standing,

@@ -82,6 +82,7 @@ def test_what_stands_against_a_day_is_said_with_what_to_do_and_where(desk: Desk)
         assert f"bank is not reconciled to {MONDAY}" in page.text
         assert "http://127.0.0.1:3000/assets/bank/bank_exceptions" in page.text
         assert "Not yet: see what stands against it" in page.text
+        assert "The day was not proved" in kim.get(f"/statements/bank/{MONDAY}").text
         desk.run(MONDAY)
         desk.run(TUESDAY)
         page = kim.get(DAY)

@@ -38,6 +38,11 @@ def test_a_statement_is_shown_as_evidence_tells_it_and_old_knowledge_shows_the_o
         assert json.loads(now.content)["books"] != made.books
         assert then.headers["content-disposition"] == f'attachment; filename="statement_bank_{MONDAY}.json"'
 
+        (as_after_the_run,) = re.findall(
+            r'href="(/statements/bank/2026-11-09\?known_at=[^"]+)" title="the', page.text
+        )
+        assert made.books_sha256 in vera.get(as_after_the_run).text
+
         sheet = otto.get(f"/statements/bank/{MONDAY}?known_at={made.known_at}&format=csv")
         tables = {row["table"] for row in csv.DictReader(io.StringIO(sheet.text))}
         assert {"bridge", "open_items", "identities"} <= tables
