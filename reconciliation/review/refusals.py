@@ -7,6 +7,7 @@ Example:
     refusal_of(UnknownItem("there is no exception 7")).status  # 404
 """
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -69,6 +70,9 @@ NO_VALUE: Final = Refusal(
     title="Not a value",
     said="The database cannot take a value that was sent. Nothing was changed.",
 )
+NO_GRANT: Final = Refusal(
+    status=403, title="Not allowed", said="The database does not let this role do that."
+)
 OURS: Final = Refusal(
     status=500,
     title="An error of the program",
@@ -76,41 +80,61 @@ OURS: Final = Refusal(
 )
 
 
+_BY_STATE: Final[dict[str, Refusal]] = {
+    "57014": TOO_LONG,
+    "55P03": BUSY,
+    "40001": BUSY,
+    "40P01": BUSY,
+    "42501": NO_GRANT,
+    "22": NO_VALUE,
+    "08": AWAY,
+    "53": AWAY,
+    "57": AWAY,
+}
+"""By SQLSTATE or its class: data, connections, resources, operator."""
+_STATE_IN_WORDS: Final = re.compile(r"\(\w+, ([0-9A-Z]{5})\)$")
+
+
 def refusal_of(error: Exception) -> Refusal:
     """What to say about an error; ``OURS`` for what should not happen, which is to be logged."""
-    if isinstance(error, psycopg.Error):
+    if isinstance(error, psycopg.Error | StoreError):
         return _of_the_database(error)
     for kind, status, title in _TITLES:
         if isinstance(error, kind):
             return Refusal(status=status, title=title, said=_sentence(error))
     if isinstance(error, ReconciliationError):
         return Refusal(status=400, title="Cannot be done", said=_sentence(error))
-    if isinstance(error, LedgerError) and not isinstance(error, StoreError):
+    if isinstance(error, LedgerError):
         return Refusal(status=422, title="Refused by the ledger", said=_sentence(error))
     return AWAY if isinstance(error, PoolTimeout | PoolClosed) else OURS
 
 
 def may_be_tried_again(error: Exception) -> bool:
     """A deadlock or two writers in each other's way: the same once more succeeds."""
-    return isinstance(error, psycopg.errors.DeadlockDetected | psycopg.errors.SerializationFailure)
+    return _state_of(error) in {"40P01", "40001"}
 
 
-def _of_the_database(error: psycopg.Error) -> Refusal:
-    state = error.sqlstate or ""
-    if state in _OUR_STATES:
-        message = "; ".join(part for part in (error.diag.message_primary, error.diag.message_hint) if part)
-        return refusal_of(_OUR_STATES[state](message))
-    if state.startswith("T"):  # a condition of our own SQL
-        return Refusal(status=422, title="Cannot be done", said=_sentence(error.diag.message_primary or ""))
-    if isinstance(error, psycopg.errors.QueryCanceled):
-        return TOO_LONG
-    if may_be_tried_again(error) or isinstance(error, psycopg.errors.LockNotAvailable):
-        return BUSY
-    if isinstance(error, psycopg.DataError):
-        return NO_VALUE
-    if isinstance(error, psycopg.errors.InsufficientPrivilege):
-        return Refusal(status=403, title="Not allowed", said="The database does not let this role do that.")
-    return AWAY if isinstance(error, psycopg.OperationalError) else OURS
+def _of_the_database(error: psycopg.Error | StoreError) -> Refusal:
+    state = _state_of(error)
+    if state in _OUR_STATES or state.startswith("T"):  # a condition of our own SQL
+        found = error.diag if isinstance(error, psycopg.Error) else None
+        parts = (found.message_primary, found.message_hint) if found else (str(error),)
+        said = "; ".join(part for part in parts if part)
+        kind = _OUR_STATES.get(state)
+        return (
+            refusal_of(kind(said))
+            if kind
+            else Refusal(status=422, title="Cannot be done", said=_sentence(said))
+        )
+    return _BY_STATE.get(state) or _BY_STATE.get(state[:2]) or (OURS if state else AWAY)
+
+
+def _state_of(error: Exception) -> str:
+    """The SQLSTATE; of an error that was already put in our words, the one these end with."""
+    if isinstance(error, psycopg.Error):
+        return error.sqlstate or ""
+    found = _STATE_IN_WORDS.search(str(error)) if isinstance(error, StoreError) else None
+    return found[1] if found else ""
 
 
 def _sentence(error: Exception | str) -> str:

@@ -33,6 +33,8 @@ KEYS: Final = (
     ("a / u", "take, give back"),
     ("1 – 4", "pick a candidate"),
     ("p", "propose"),
+    ("m / e / w", "match by hand, book the missing entry, write off"),
+    ("i / f / t", "assign, carry forward, enclose a file"),
     ("y / r", "approve, reject"),
     ("c", "comment"),
     ("s", "snooze"),

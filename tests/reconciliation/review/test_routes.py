@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg
 import pytest
 from httpx2 import Response
 from psycopg_pool import PoolTimeout
@@ -14,11 +15,12 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from ledger_core.errors import StoreError
 from reconciliation.errors import StaleView
 from reconciliation.people.permissions import DEEDS, ROLES, permits
 from reconciliation.review.app import PAGES, WITHOUT_SESSION, create_app
 from reconciliation.review.filters import NAMES
-from reconciliation.review.refusals import AWAY, OURS, refusal_of
+from reconciliation.review.refusals import AWAY, OURS, may_be_tried_again, refusal_of
 from reconciliation.review.web import ANYONE, Page, Visit
 from tests.reconciliation.daily.desk import MONDAY, TUESDAY, Desk, movement
 from tests.reconciliation.review.attacks import ATTACKS
@@ -314,6 +316,20 @@ def test_errors_of_every_kind_say_what_to_do_and_nothing_of_the_inside() -> None
     assert refusal_of(StaleView("bob took it")).status == 409
     assert refusal_of(PoolTimeout("no connection")) == AWAY
     assert refusal_of(ZeroDivisionError("secret of a row")) == OURS
+    told = {"22003": 400, "57014": 503, "55P03": 503, "42501": 403, "57P01": 503, "08006": 503, "42703": 500}
+    for state, status in told.items():  # as the driver tells it, and in our own words
+        error = (
+            psycopg.errors.lookup(state)("secret of a row")
+            if state != "08006"
+            else StoreError(f"x (y, {state})")
+        )
+        assert refusal_of(error).status == status
+        assert refusal_of(StoreError(f"database: refused (SomeError, {state})")).status == status
+    assert may_be_tried_again(StoreError("database: refused (DeadlockDetected, 40P01)"))
+    assert (
+        refusal_of(StoreError("database: the connection failed or was used wrongly (OperationalError)"))
+        == AWAY
+    )
     assert "secret" not in OURS.said
 
 
