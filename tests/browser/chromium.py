@@ -75,6 +75,6 @@ def person(browser: Browser, *, scripts: bool = True) -> Iterator[tuple[Page, Er
     errors.watch(context)
     try:
         yield context.new_page(), errors
-        assert errors.found == []
+        assert not errors.found, errors.found
     finally:
         context.close()

@@ -6,6 +6,7 @@ hundred lines that have no entry: enough for three pages of the list.
 
 import contextlib
 import json
+import secrets
 import socket
 import threading
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import uvicorn
+from playwright.sync_api import Page
 
 from dagster_project.database import Database
 from dagster_project.pipeline import reconcile_source
@@ -25,6 +27,7 @@ from ledger_core.chart import define_assets
 from reconciliation.formats.card_numbers import KeyedCardTokens
 from reconciliation.intake.source_versions import register_sources
 from reconciliation.people.registry import enrol, set_password
+from reconciliation.people.sessions import open_session
 from reconciliation.sources import Sources, parse_sources
 from tests.reconciliation.daily.desk import MONDAY, SOURCES, Desk, movement
 
@@ -89,6 +92,13 @@ class BrowserOffice:
 
     address: str
     desk: Desk
+
+    def come_in(self, page: Page, login: str) -> None:
+        """Give a page a session of somebody, as their login would."""
+        token = secrets.token_urlsafe(32)
+        with self.desk.session("tieout_doorkeeper") as connection:
+            open_session(connection, login, token=token, channel="browser")
+        page.context.add_cookies([{"name": "tieout", "value": token, "url": self.address}])
 
     def exception_of(self, reference: str, kind: str | None = None) -> int:
         """The number of the exception about a line of the statement."""
