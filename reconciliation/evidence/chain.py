@@ -16,15 +16,40 @@ from pathlib import Path
 from typing import Any, Final
 
 import psycopg
-from psycopg import sql
+import pyarrow as pa
+import pyarrow.compute
 from psycopg.rows import dict_row
 
-from ledger_core.sql import queries
+from ledger_core.sql import copy_out, queries
+
+kernel: Any = pyarrow.compute  # its stubs do not know that kernels take plain values
 
 SQL: Final = queries(Path(__file__).with_name("chain.sql"))
 VERSION: Final = "1"
 START: Final = hashlib.sha256(b"").digest()
-_EVENT_PLACE: Final = 7  # of the columns of `links`: what comes before is the link's own
+LINKS_AT_ONCE: Final = 20_000
+_OWN: Final = 5  # columns of a link's own, before those of its event
+_FIELDS: Final = (
+    "event_no",
+    "exception_id",
+    "event",
+    "actor",
+    "as_of",
+    "before",
+    "after",
+    "reason",
+    "note",
+    "at",
+)
+_LINK_COLUMNS: Final[dict[str, pa.DataType]] = {
+    "chain_no": pa.int64(),
+    "event_id": pa.int64(),
+    "hash": pa.string(),
+    "gone": pa.bool_(),
+    "of_source": pa.string(),
+    **dict.fromkeys(_FIELDS, pa.string()),
+}
+_LINKS: Final = pa.schema(_LINK_COLUMNS)
 _FAULTS_MAX: Final = 100  # the first of a chain says it; the rest follows from it
 
 
@@ -104,7 +129,7 @@ def verify_chains(
 ) -> ChainProof:
     """Compute every link again and compare it, the kept ends and the witnesses.
 
-    One row at a time goes through: memory does not grow with the number of events. ``witnesses`` are ends that were
+    Some links at a time go through: memory does not grow with the number of events. ``witnesses`` are ends that were
     known once; those of sign-offs are read besides.
     """
     wanted = {"source": source_id, "known_at": known_at}
@@ -115,12 +140,13 @@ def verify_chains(
             told = marks.setdefault((witness.source, witness.origin), {})
             told.setdefault(witness.length, set()).add(witness.hash)
     chains: dict[tuple[str, str], _Chain] = {}
-    for row in _copied(connection, SQL["links"], wanted):
-        key = row[0] or "", row[1] or ""
-        chain = chains.get(key)
-        if chain is None:
-            chain = chains[key] = _Chain(*key, marks.get(key, {}))
-        chain.add(row)
+    for head in read_heads(connection, source_id=source_id, known_at=known_at):
+        key = head.source, head.origin
+        chains[key] = _Chain(*key, marks.get(key, {}))
+        for start in range(0, head.length + 1, LINKS_AT_ONCE):
+            some = {"chain_source": head.source, "chain_origin": head.origin, "from_no": start}
+            some |= {"before_no": start + LINKS_AT_ONCE, "known_at": known_at}
+            chains[key].add(copy_out(connection, SQL["links"], some, _LINKS))
     for key, mark in marks.items():
         chains.setdefault(key, _Chain(*key, mark))
     faults = [fault for chain in chains.values() for fault in chain.end()]
@@ -151,24 +177,24 @@ class _Chain:
         """Where it ends."""
         return Head(source=self._name[0], origin=self._name[1], length=self.length, hash=self._last.hex())
 
-    def add(self, row: Sequence[str | None]) -> None:
-        """The next link."""
-        source, _, number, event_id, kept, gone, of_source = row[:_EVENT_PLACE]
-        chain_no = int(number or 0)
-        expected = next_hash(self._last, event_text([event_id, *row[_EVENT_PLACE:]]))
-        if chain_no != self.length + 1:
-            self._found(
-                chain_no, event_id, f"expected link {self.length + 1}, found the links before it gone"
-            )
-        elif gone == "t":
-            self._found(chain_no, event_id, "its event is gone")
-        elif of_source != source:
-            self._found(chain_no, event_id, f"its event is of source {of_source}")
-        elif expected.hex() != kept:
-            self._found(chain_no, event_id, "its event is not what was linked, or the link was changed")
-        elif self._marks.pop(chain_no, {kept}) != {kept}:
-            self._found(chain_no, event_id, "a witness says that another link was here")
-        self.length, self._last = chain_no, bytes.fromhex(kept or "")
+    def add(self, links: pa.Table) -> None:
+        """The next links."""
+        own = zip(*(links.column(name).to_pylist() for name in _LINKS.names[:_OWN]), strict=True)
+        for (chain_no, event_id, kept, gone, of_source), text in zip(own, _texts(links), strict=True):
+            expected = next_hash(self._last, text)
+            if chain_no != self.length + 1:
+                self._found(
+                    chain_no, event_id, f"expected link {self.length + 1}, found the links before it gone"
+                )
+            elif gone:
+                self._found(chain_no, event_id, "its event is gone")
+            elif of_source != self._name[0]:
+                self._found(chain_no, event_id, f"its event is of source {of_source}")
+            elif expected.hex() != kept:
+                self._found(chain_no, event_id, "its event is not what was linked, or the link was changed")
+            elif self._marks.pop(chain_no, {kept}) != {kept}:
+                self._found(chain_no, event_id, "a witness says that another link was here")
+            self.length, self._last = chain_no, bytes.fromhex(kept)
 
     def end(self) -> Iterator[ChainFault]:
         """What is wrong with it, if anything is."""
@@ -180,13 +206,13 @@ class _Chain:
         if self._fault is not None:
             yield self._fault
 
-    def _found(self, chain_no: int, event_id: str | None, problem: str) -> None:
+    def _found(self, chain_no: int, event_id: int | None, problem: str) -> None:
         if self._fault is None:
             self._fault = ChainFault(
                 source=self._name[0],
                 origin=self._name[1],
                 chain_no=chain_no,
-                event_id=None if event_id is None else int(event_id),
+                event_id=event_id,
                 problem=problem,
             )
 
@@ -219,16 +245,14 @@ def _signed_witnesses(connection: psycopg.Connection[Any], wanted: Mapping[str, 
     return [_head(row) for row in rows if row["length"]]
 
 
-def _copied(
-    connection: psycopg.Connection[Any], query: str, wanted: Mapping[str, Any]
-) -> Iterator[tuple[str | None, ...]]:
-    text = psycopg.ClientCursor(connection).mogrify(query, wanted)
-    with (
-        connection.cursor() as cursor,
-        cursor.copy(sql.SQL("COPY ({}) TO STDOUT").format(sql.SQL(text))) as copy,
-    ):
-        for row in copy.rows():
-            yield tuple(None if cell is None else str(cell) for cell in row)
+def _texts(links: pa.Table) -> list[str]:
+    """``event_text`` of many events at once."""
+    told = []
+    for column in links.select(_FIELDS).columns:
+        sized = kernel.binary_join_element_wise(kernel.binary_length(column).cast(pa.string()), column, ":")
+        told.append(kernel.fill_null(sized, "-"))
+    texts: list[str] = kernel.binary_join_element_wise(event_text([]), *told, ",").to_pylist()
+    return texts
 
 
 def _head(row: Mapping[str, Any]) -> Head:

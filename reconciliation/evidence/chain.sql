@@ -1,16 +1,16 @@
 -- The chains of events, by name. `known_at` null means all that is there.
 
 -- name: links
--- Every link with what its event says, in the order of the chains.
-SELECT l.source_id, l.origin, l.chain_no, l.event_id, encode(l.hash, 'hex') AS hash, v.event_id IS NULL AS gone, e.source_id AS of_source,
+-- Links of a chain from one number up to another, with what their events say, in their order.
+SELECT l.chain_no, l.event_id, encode(l.hash, 'hex') AS hash, v.event_id IS NULL AS gone, e.source_id AS of_source, l.event_id::text AS event_no,
     v.exception_id::text, v.event, v.actor, to_char(v.as_of, 'YYYY-MM-DD') AS as_of, v.before::text, v.after::text, v.reason, v.note,
     to_char(v.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS at
 FROM recon.event_link AS l
 LEFT JOIN recon.exception_event AS v ON v.event_id = l.event_id
 LEFT JOIN recon.exception AS e ON e.exception_id = v.exception_id
-WHERE (%(source)s::text IS NULL OR l.source_id = %(source)s::text)
+WHERE l.source_id = %(chain_source)s AND l.origin = %(chain_origin)s AND l.chain_no >= %(from_no)s AND l.chain_no < %(before_no)s
   AND (%(known_at)s::text IS NULL OR pg_visible_in_snapshot(l.xid, %(known_at)s::text::pg_snapshot))
-ORDER BY l.source_id, l.origin, l.chain_no
+ORDER BY l.chain_no
 
 -- name: unlinked
 -- Events that are in no chain.

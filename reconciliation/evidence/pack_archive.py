@@ -8,11 +8,12 @@ the last file and names size and digest of all the others.
 import contextlib
 import hashlib
 import json
-import re
 import zipfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any, BinaryIO, Final, cast
+from typing import Any, BinaryIO, Final, Self, cast
+
+import numpy as np
 
 from reconciliation.errors import ReconciliationError
 from reconciliation.formats.card_numbers import holds_track_data
@@ -23,13 +24,18 @@ SWEEP: Final = "card_sweep.json"
 LAYOUT: Final = "tieout pack 1"
 _LAST: Final = (SWEEP, MANIFEST)
 _PACKED_AT: Final = (1980, 1, 1, 0, 0, 0)  # the first instant that a zip can name
-_LEVEL: Final = 6
+_LEVEL: Final = 1  # half the time of the usual level, and a tenth more bytes
 _PLAIN_FILE: Final = 0o100644 << 16
 _UNIX: Final = 3
 _KEPT_BACK: Final = 512  # more than the longest number with its groups, and a track
 _LONGEST_LINE: Final = 1 << 22
-_SUSPECT: Final = re.compile(
-    rb"[2-6][0-9]{12}|[0-9]{4}(?:[ -]|\xc2\xa0|\xe2\x80[\x90-\x93\xaf])[0-9]{4}|(?i:cvv|cvc|cav2|cvn|card verification)"
+_LABELS: Final = (b"cvv", b"cvc", b"cav2", b"cvn", b"card verification")
+_DIGITS_MIN: Final = 13
+_DIGIT, _BETWEEN = 1, 2
+# Digits, and what parts their groups: a blank, a dash, and every byte of the longer characters that do.
+_CLASSES: Final = np.array(
+    [_DIGIT if 48 <= byte <= 57 else _BETWEEN if byte >= 128 or byte in b" -" else 0 for byte in range(256)],
+    dtype=np.uint8,
 )
 
 
@@ -55,7 +61,7 @@ class Archive:
         self._packed: list[Packed] = []
         self._swept_bytes = 0
 
-    def __enter__(self) -> "Archive":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -165,14 +171,48 @@ class _Measured:
             if not cut and len(self._rest) > _LONGEST_LINE:
                 cut = len(self._rest) - _KEPT_BACK
         part, self._rest = self._rest[:cut], self._rest[cut:]
-        if _SUSPECT.search(part) is not None:
-            for number, line in enumerate(part.split(b"\n"), start=self._line):
-                if _SUSPECT.search(line) is not None and holds_card(line.decode(errors="replace")):
-                    raise CardNumberFound(
-                        f"{self._path}, line {number}: expected no card number in a file that leaves the house,"
-                        " found what reads as one; nothing was written. Look at that row in tieout, and who wrote it."
-                    )
+        for number, line in _suspect_lines(part):
+            if holds_card(line.decode(errors="replace")):
+                raise CardNumberFound(
+                    f"{self._path}, line {self._line + number}: expected no card number in a file that leaves the"
+                    " house, found what reads as one; nothing was written. Look at that row, and who wrote it."
+                )
         self._line += part.count(b"\n")
+
+
+def _suspect_lines(part: bytes) -> Iterator[tuple[int, bytes]]:
+    """Lines that need the exact look, with their numbers from 0: with digits enough in a row, or a label."""
+    places = _long_runs(part)
+    lowered = part.lower()
+    for label in _LABELS:
+        at = lowered.find(label)
+        while at >= 0:
+            places.append(at)
+            at = lowered.find(label, at + 1)
+    number, counted, end = 0, 0, -1
+    for at in sorted(places):
+        if at < end:
+            continue  # in the line that was looked at
+        start = part.rfind(b"\n", 0, at) + 1
+        end = part.find(b"\n", at)
+        end = len(part) if end < 0 else end
+        number, counted = number + part.count(b"\n", counted, start), start
+        yield number, part[start:end]
+
+
+def _long_runs(part: bytes) -> list[int]:
+    """Where runs begin that hold as many digits as a card number: digits, and what may part their groups."""
+    classes = _CLASSES[np.frombuffer(part, dtype=np.uint8)]
+    inside = np.concatenate(([False], classes != 0, [False]))
+    edges = np.flatnonzero(inside[1:] != inside[:-1])
+    starts, ends = edges[::2], edges[1::2]
+    long = ends - starts >= _DIGITS_MIN
+    starts, ends = starts[long], ends[long]
+    if not len(starts):
+        return []
+    digits = np.concatenate(([0], np.cumsum(classes == _DIGIT)))
+    found: list[int] = starts[digits[ends] - digits[starts] >= _DIGITS_MIN].tolist()
+    return found
 
 
 def holds_card(text: str) -> bool:

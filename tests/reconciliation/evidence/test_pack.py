@@ -2,6 +2,7 @@
 by files that are there.
 """
 
+import csv
 import hashlib
 import io
 import json
@@ -26,7 +27,12 @@ CARD = "4111111111111111"
 
 def packed(desk: Desk, **words: Any) -> tuple[bytes, dict[str, Any]]:
     """A pack of Monday to Wednesday of both sources, and its manifest."""
-    given = {"first": MONDAY, "last": WEDNESDAY, "sources": SOURCES.sources, "known_at": None} | words
+    given: dict[str, Any] = {
+        "first": MONDAY,
+        "last": WEDNESDAY,
+        "sources": SOURCES.sources,
+        "known_at": None,
+    } | words
     out = io.BytesIO()
     with desk.session("tieout_auditor") as connection:
         manifest = write_pack(out, connection, PackRequest(system="tieout 1", components=COMPONENTS, **given))
@@ -36,7 +42,7 @@ def packed(desk: Desk, **words: Any) -> tuple[bytes, dict[str, Any]]:
 def rows_of(pack: zipfile.ZipFile, path: str) -> list[dict[str, str]]:
     """The rows of a table in a pack."""
     body = pack.read(path).decode().rpartition("# footer: ")[0]
-    return list(independent.csv.DictReader(io.StringIO(body, newline="")))
+    return list(csv.DictReader(io.StringIO(body, newline="")))
 
 
 @pytest.fixture
@@ -201,14 +207,8 @@ def test_a_pack_that_was_tampered_with_is_found_out_also_where_the_manifest_was_
 
 
 def test_what_reads_as_a_card_number_ends_the_work_wherever_it_stands() -> None:
-    with (
-        pytest.raises(CardNumberFound) as found,
-        Archive(io.BytesIO()) as archive,
-        archive.file("notes.txt") as stream,
-    ):
-        stream.write(b"x" * 3_000_000 + b"\n")
-        stream.write(b"one\npaid with 4111 1111")
-        stream.write(b" 1111 1111\n")
+    with Archive(io.BytesIO()) as archive, pytest.raises(CardNumberFound) as found:
+        archive.text("notes.txt", "x" * 3_000_000 + "\none\npaid with 4111 1111 1111 1111\n")
     assert "notes.txt, line 3" in str(found.value)
     assert "1111" not in str(found.value)
 
