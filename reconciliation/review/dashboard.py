@@ -19,6 +19,7 @@ from psycopg.rows import dict_row
 
 from ledger_core.sql import queries
 from reconciliation.review import words
+from reconciliation.review.conditions import AGES, NOBODY
 from reconciliation.review.days import (
     DayState,
     Window,
@@ -27,7 +28,6 @@ from reconciliation.review.days import (
     last_days,
     read_days,
 )
-from reconciliation.review.conditions import AGES, NOBODY
 from reconciliation.review.filters import OPEN_STATUSES, Filter
 from reconciliation.sources import Source
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from starlette.responses import Response
 
-from reconciliation.review.charts import bar, sparkline
+from reconciliation.review.charts import Column, bar, columns, sparkline
 from reconciliation.review.dashboard import Figure, read_dashboard
 from reconciliation.review.days import GROUPS
 from reconciliation.review.filters import Filter
@@ -47,6 +47,13 @@ def dashboard(visit: Visit) -> Response:
         source_ids=[(source.id, source.id) for source in sources],
         assets=[(asset, asset) for asset in assets],
         groups=GROUPS,
+        ages=columns(
+            [
+                Column(label=line.words, value=line.figure.item_count, words=f"{line.figure.item_count:,}")
+                for line in read.breakdowns["age"]
+            ],
+            title="Open exceptions by age in business days",
+        ),
         bar=bar,
         trend=lambda name, values: sparkline(
             values, title=f"Matched without people at {name}", unit="%", tell=percent
