@@ -5,7 +5,7 @@ Law: a line is read if and only if it is in play in the window, and everything i
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from ledger_core.sql import copy_in, copy_out, queries
 from reconciliation.classification.calendars import BusinessCalendar, business_date_of
 from reconciliation.daily.learned import REMEMBERED, Lessons, last_in_order
 from reconciliation.daily.window import Window
+from reconciliation.evidence.business_time import end_of_business_day
 from reconciliation.exceptions.decisions import Decisions, read_decisions
 from reconciliation.items import EXTERNAL_ITEM_SCHEMA, LEDGER_ITEM_SCHEMA
 from reconciliation.sources import Source
@@ -27,7 +28,6 @@ _LEDGER_READ_FIELDS: Final[list[Any]] = [
     field for field in LEDGER_ITEM_SCHEMA if field.name != "business_date"
 ]
 _LEDGER_READ_SCHEMA: Final = pa.schema(_LEDGER_READ_FIELDS)
-_END_OF_DAY: Final = time(23, 59, 59)
 
 _STATEMENT_FIELDS: Final[list[Any]] = [
     pa.field("account", pa.string(), nullable=False),
@@ -74,21 +74,6 @@ class Universe:
     external_before: Mapping[str, int]
     differences_before: Mapping[str, int]
     unexplained_before: Mapping[tuple[str, date], int]
-
-
-def end_of_business_day(day: date, source: Source, calendar: BusinessCalendar) -> datetime:
-    """The first instant, in UTC, that no longer belongs to ``day`` or an earlier business date of the source.
-
-    For a day that is not a business day this is the end of the business day before: what happens on a Saturday belongs
-    to Monday.
-    """
-    while not calendar.is_business_day(day):
-        day -= timedelta(days=1)
-    if source.cut_off >= _END_OF_DAY:
-        local = datetime.combine(day + timedelta(days=1), time(0), source.zone)
-        return local.astimezone(UTC)
-    local = datetime.combine(day, source.cut_off, source.zone).replace(fold=1)
-    return local.astimezone(UTC) + timedelta(microseconds=1)
 
 
 def read_universe(

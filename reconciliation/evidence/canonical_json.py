@@ -20,7 +20,12 @@ def canonical_bytes(value: Any) -> bytes:
     Raises:
         TypeError: something in it has no canonical form.
     """
-    text = json.dumps(plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return bytes_of_plain(plain(value))
+
+
+def bytes_of_plain(value: Any) -> bytes:
+    """The same of a value that ``plain`` made, without looking at all of it again."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return text.encode()
 
 

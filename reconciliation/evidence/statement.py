@@ -12,6 +12,7 @@ Example:
     statement.tied_out, statement.books_sha256, statement.canonical_bytes()
 """
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ from ledger_core.sql import copy_out, queries
 from reconciliation.classification import BusinessCalendar, FileCalendar, business_date_of
 from reconciliation.errors import UnknownItem
 from reconciliation.evidence.business_time import end_of_business_day
-from reconciliation.evidence.canonical_json import canonical_bytes, plain, sha256_of
+from reconciliation.evidence.canonical_json import bytes_of_plain, plain
 from reconciliation.evidence.knowledge import Snapshot, after_run, snapshot_of
 from reconciliation.evidence.statement_parts import (
     BRIDGE_LINES,
@@ -59,7 +60,10 @@ _COUNTS: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DayStatement:
-    """``books`` and ``record`` are plain values: mappings, lists, text and whole numbers (amounts in minor units)."""
+    """``books`` and ``record`` are plain values: mappings, lists, text and whole numbers (amounts in minor units).
+
+    Made by ``day_statement`` and ``from_text`` alone.
+    """
 
     books: Mapping[str, Any]
     record: Mapping[str, Any]
@@ -67,7 +71,7 @@ class DayStatement:
     @classmethod
     def from_text(cls, text: str) -> "DayStatement":
         """The statement of canonical JSON, as a sign-off keeps it."""
-        value = json.loads(text)
+        value = plain(json.loads(text))
         return cls(books=value["books"], record=value["record"])
 
     @property
@@ -121,17 +125,17 @@ class DayStatement:
 
     def canonical_bytes(self) -> bytes:
         """The whole statement in the bytes that are kept with a sign-off."""
-        return canonical_bytes(self.as_value())
+        return bytes_of_plain(self.as_value())
 
     @property
     def sha256(self) -> str:
         """Digest of the whole statement."""
-        return sha256_of(self.as_value())
+        return hashlib.sha256(self.canonical_bytes()).hexdigest()
 
     @property
     def books_sha256(self) -> str:
         """Digest of what is signed."""
-        return sha256_of(self.books)
+        return hashlib.sha256(bytes_of_plain(self.books)).hexdigest()
 
 
 def in_words(identity: Mapping[str, Any]) -> str:

@@ -43,8 +43,13 @@ def statement_csv(statement: DayStatement) -> bytes:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["table", *columns])
     for table in tables:
+        places = [(columns.index(column) + 1, column) for column in table.columns]
+        empty = [table.name, *[""] * len(columns)]
         for row in table.rows:
-            writer.writerow([table.name, *(_csv_cell(row.get(column)) for column in columns)])
+            cells = empty.copy()
+            for place, column in places:
+                cells[place] = _csv_cell(row[column])
+            writer.writerow(cells)
     return out.getvalue().encode()
 
 
