@@ -9,3 +9,6 @@ FROM recon.exception AS e
 
 -- name: order
 ORDER BY e.exception_id LIMIT %(limit)s
+
+-- name: record
+SELECT recon.record_export(%(what)s, %(query)s, %(rows)s, %(sha256)s)

@@ -58,6 +58,7 @@ GRANTS = {
     "session": (DOOR, NOBODY),
     "login_attempt": (DOOR | {"tieout_auditor"}, NOBODY),
     "saved_filter": ({"tieout_analyst", "tieout_auditor"}, NOBODY),
+    "export_record": (READERS, NOBODY),
     "exception_line": (READERS, MATCHER),
     "event_chain": (READERS, NOBODY),
     "event_link": (READERS, NOBODY),
@@ -98,6 +99,7 @@ FUNCTIONS = {
     "permits": DOOR | {"tieout_analyst", "tieout_auditor"},
     "touch_session": DOOR | {"tieout_analyst", "tieout_auditor"},
     "leave": DOOR | {"tieout_analyst", "tieout_auditor"},
+    "record_export": {"tieout_analyst", "tieout_auditor"},
     "human": READERS,
     "rules_of": READERS,
     "verify_chains": READERS,
@@ -111,7 +113,7 @@ PROJECTIONS = {"exception_member", "lag_observation"}  # the engine writes them 
 EVIDENCE = (
     "source_version", "delivery", "release", "statement", "line", "line_closure", "provisional_line", "provisional_end",
     "run", "match_group", "match_revocation", "proposal", "proposal_verdict", "decision", "decision_member",
-    "exception_event", "balance_proof", "alert", "alert_attempt", "person_event", "login_attempt", "exception_line",
+    "exception_event", "balance_proof", "alert", "alert_attempt", "person_event", "login_attempt", "export_record", "exception_line",
     "event_link", "attachment", "attachment_content", "adjustment", "sign_off", "sign_off_verdict",
 )  # fmt: skip
 NEVER_REMOVED = ("match_member", "exception", "person", "session", "event_chain")

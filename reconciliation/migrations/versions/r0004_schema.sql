@@ -243,6 +243,22 @@ ALTER TABLE recon.saved_filter ENABLE ROW LEVEL SECURITY;
 ALTER TABLE recon.saved_filter FORCE ROW LEVEL SECURITY;
 CREATE POLICY own_filters ON recon.saved_filter USING (login = (SELECT v.login FROM recon.visitor() AS v));
 
+-- What left the house through the app: which question, how many rows, with which digest, by whom.
+CREATE TABLE recon.export_record (
+    export_id bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT export_record_key PRIMARY KEY,
+    what      text NOT NULL,
+    query     text NOT NULL,
+    row_count bigint NOT NULL,
+    sha256    text NOT NULL CONSTRAINT export_sha256_shape CHECK (sha256 ~ '^[0-9a-f]{64}$'),
+    made_by   text NOT NULL,
+    made_at   timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE FUNCTION recon.record_export(exported text, exported_query text, exported_rows bigint, exported_sha256 text) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    INSERT INTO recon.export_record (what, query, row_count, sha256, made_by)
+    VALUES (exported, left(exported_query, 4000), exported_rows, exported_sha256, recon.act('export'))
+$$;
+
 CREATE FUNCTION recon.save_filter(filter_name text, filter_query text, filter_letter text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -1342,7 +1358,7 @@ DECLARE
     evidence text;
     thing record;
 BEGIN
-    FOREACH evidence IN ARRAY ARRAY['person_event', 'login_attempt', 'exception_line', 'event_link', 'attachment', 'attachment_content', 'adjustment',
+    FOREACH evidence IN ARRAY ARRAY['person_event', 'login_attempt', 'export_record', 'exception_line', 'event_link', 'attachment', 'attachment_content', 'adjustment',
         'sign_off', 'sign_off_verdict'] LOOP
         EXECUTE format('CREATE TRIGGER %I BEFORE UPDATE OR DELETE OR TRUNCATE ON recon.%I
             FOR EACH STATEMENT EXECUTE FUNCTION recon.refuse_change()', evidence || '_append_only', evidence);
@@ -1364,7 +1380,8 @@ $$;
 GRANT USAGE ON SCHEMA recon TO tieout_doorkeeper;
 GRANT SELECT ON recon.person, recon.person_event, recon.credential, recon.session, recon.login_attempt TO tieout_doorkeeper;
 GRANT SELECT ON recon.person, recon.person_event, recon.exception_line, recon.event_chain, recon.event_link, recon.attachment, recon.attachment_content,
-    recon.adjustment, recon.sign_off, recon.sign_off_verdict, recon.sign_off_v1, recon.adjustment_waiting_v1, recon.exception_v1, recon.proposal_v1
+    recon.adjustment, recon.sign_off, recon.sign_off_verdict, recon.sign_off_v1, recon.adjustment_waiting_v1, recon.exception_v1, recon.proposal_v1,
+    recon.export_record
     TO tieout_matcher, tieout_analyst, tieout_auditor;
 GRANT SELECT ON recon.saved_filter TO tieout_analyst, tieout_auditor;
 GRANT SELECT (session_id, login, channel, opened_at, seen_at, ended_at) ON recon.session TO tieout_auditor;
@@ -1375,6 +1392,7 @@ GRANT EXECUTE ON FUNCTION recon.enrol(text, text, text[], text, text, text, text
     recon.set_password_hash(text, text, text), recon.open_session(text, bytea, text, integer, integer), recon.end_session(bigint, text),
     recon.end_sessions_of(text, text), recon.note_attempt(text, text, text) TO tieout_doorkeeper;
 GRANT EXECUTE ON FUNCTION recon.visitor(), recon.permits(text[], text), recon.touch_session(), recon.leave() TO tieout_analyst, tieout_auditor, tieout_doorkeeper;
+GRANT EXECUTE ON FUNCTION recon.record_export(text, text, bigint, text) TO tieout_analyst, tieout_auditor;
 GRANT EXECUTE ON FUNCTION recon.human(text), recon.rules_of(text), recon.verify_chains(), recon.event_text(recon.exception_event), recon.last_deed(bigint),
     recon.judging_limit(text, text[], text, text, text), recon.sign_off_obstacles(text, date), recon.changed_since_sign_off(bigint)
     TO tieout_matcher, tieout_analyst, tieout_auditor;

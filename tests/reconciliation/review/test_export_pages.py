@@ -48,6 +48,9 @@ def test_a_file_holds_the_rows_of_the_list_and_a_footer_that_proves_them(desk: D
         book = otto.get("/export/exceptions.xlsx")
         json_text = otto.get("/export/exceptions.json").text
         assert everything.headers["x-tieout-sha256"] == book.headers["x-tieout-sha256"]
+        left = desk.ask("SELECT x.made_by, x.row_count, x.sha256 FROM recon.export_record AS x ORDER BY x.export_id")
+        assert len(left) == 8
+        assert left[-1] == ("otto", int(book.headers["x-tieout-rows"]), book.headers["x-tieout-sha256"])
         assert json.loads(json_text)["footer"]["sha256"] == everything.headers["x-tieout-sha256"]
         assert check_csv(everything.text) == []
         assert check_json(json_text) == []
