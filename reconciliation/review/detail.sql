@@ -78,14 +78,21 @@ ORDER BY m.group_id, m.member_no
 
 -- name: near_lines
 -- Open lines of the other side with about this amount, not far in time: by the index of open exceptions on their value. Of very many
--- with one amount the first so many are looked at, which is told.
+-- the first so many of exactly the amount and of about it are looked at, which is told.
 WITH near AS (
-    SELECT e.exception_id, e.item_date
-    FROM recon.exception AS e
-    WHERE e.cleared_on IS NULL AND e.source_id = %(source)s AND e.value_minor BETWEEN %(least)s AND %(largest)s
-      AND e.item_date BETWEEN %(first)s AND %(last)s AND e.exception_id <> %(exception)s
-    ORDER BY e.value_minor DESC, e.exception_id
-    LIMIT %(looked_at)s
+    (SELECT e.exception_id, e.item_date
+     FROM recon.exception AS e
+     WHERE e.cleared_on IS NULL AND e.source_id = %(source)s AND e.value_minor = abs(%(wanted)s)
+       AND e.item_date BETWEEN %(first)s AND %(last)s AND e.exception_id <> %(exception)s
+     ORDER BY e.exception_id
+     LIMIT %(looked_at)s)
+    UNION
+    (SELECT e.exception_id, e.item_date
+     FROM recon.exception AS e
+     WHERE e.cleared_on IS NULL AND e.source_id = %(source)s AND e.value_minor BETWEEN %(least)s AND %(largest)s
+       AND e.item_date BETWEEN %(first)s AND %(last)s AND e.exception_id <> %(exception)s
+     ORDER BY e.value_minor DESC, e.exception_id
+     LIMIT %(looked_at)s)
 )
 SELECT m.side, m.line_id, m.entry_id, m.line_no, (SELECT count(*) FROM near) AS looked_at
 FROM near AS n
