@@ -24,6 +24,7 @@ import psycopg
 import pyarrow as pa
 from psycopg.rows import dict_row
 
+from ledger_core.money import exponent_of, format_minor
 from ledger_core.read_port import balances_before
 from ledger_core.sql import copy_out, queries
 from reconciliation.classification import BusinessCalendar, FileCalendar, business_date_of
@@ -140,8 +141,12 @@ class DayStatement:
 
 def in_words(identity: Mapping[str, Any]) -> str:
     """An identity as a sentence."""
-    unit = f" minor units of {identity['asset']}" if identity["asset"] else ""
-    return f"{identity['said']}: expected {identity['expected']}{unit}, found {identity['found']}"
+    asset = identity["asset"]
+    expected, found = (
+        f"{format_minor(identity[name], exponent_of(asset))} {asset}" if asset else str(identity[name])
+        for name in ("expected", "found")
+    )
+    return f"{identity['said']}: expected {expected}, found {found}"
 
 
 def day_statement(

@@ -136,7 +136,7 @@ def test_what_no_run_has_judged_is_said_and_stands_against_signing(desk: Desk) -
     desk.post("late", MONDAY, 40)
     late = statement_of(desk)
     assert {"ledger balance", "lines accounted for", "open ledger lines"} <= failing(late)
-    assert any("expected 100500 minor units of EUR, found 100540" in said for said in late.obstacles)
+    assert any("expected 1005.00 EUR, found 1005.40 EUR" in said for said in late.obstacles)
     desk.run(MONDAY)
     assert statement_of(desk).obstacles == ()
 
