@@ -17,6 +17,7 @@ from dagster_project.web.links import list_address, statement_address
 from ledger_core.money import exponent_of, format_minor
 from reconciliation.classification import TimingQuality
 from reconciliation.daily.reconcile import RunOutcome
+from reconciliation.evidence.chain import ChainProof
 from reconciliation.evidence.day import SourceDay
 from reconciliation.evidence.page import bridge_table
 from reconciliation.intake.delivery import DeliveryOutcome
@@ -116,6 +117,18 @@ def of_exceptions(day: SourceDay, source: Source, timing: TimingQuality | None, 
         "Timing recall %": _percent(timing.recall_ppm if timing else None),
         **_plotted("Value open", {asset: opened.get(asset, 0) for asset in _assets(source)}),
         "Value open": _amounts(opened),
+    }
+
+
+def of_chains(proof: ChainProof) -> Metadata:
+    """Where the chains of events end, kept here as a witness, and the first thing that is wrong, if anything is."""
+    heads = [(head.origin, head.length, head.hash) for head in proof.heads]
+    faults = [(fault.origin, fault.chain_no, fault.event_id, fault.problem) for fault in proof.faults]
+    return {
+        "Events": proof.event_count,
+        "Ends of the chains": table(["chain", "links", "last link"], heads),
+        "Faults": len(faults),
+        **({"What is wrong": table(["chain", "link", "event", "problem"], faults)} if faults else {}),
     }
 
 

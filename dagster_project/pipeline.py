@@ -21,6 +21,7 @@ from reconciliation.alerts import Alert, write_alerts
 from reconciliation.classification import BusinessCalendar, TimingQuality
 from reconciliation.daily.reconcile import RunFacts, RunOutcome, reconcile, record_failure
 from reconciliation.errors import AlreadyRunning
+from reconciliation.evidence.chain import ChainProof, verify_chains
 from reconciliation.evidence.day import AbsentFiles, SourceDay, read_absent_files, read_source_day
 from reconciliation.evidence.timing import read_timing_quality
 from reconciliation.intake.source_versions import register_sources
@@ -102,6 +103,12 @@ def timing_of(
     """Whether what was called timing cleared, over items of these dates; None where nothing was reconciled."""
     with translated_errors(), project.database.session("tieout_auditor") as connection:
         return read_timing_quality(connection, source.id, from_date=from_date, to_date=to_date)
+
+
+def chains_of(project: Project, source: Source) -> ChainProof:
+    """The chains of the source's events, computed again, with what sign-offs witness."""
+    with translated_errors(), project.database.session("tieout_auditor") as connection:
+        return verify_chains(connection, source_id=source.id)
 
 
 def is_open(source: Source, day: date) -> bool:

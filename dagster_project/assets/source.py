@@ -15,13 +15,14 @@ from dagster_project.assets.days import Result, day_of
 from dagster_project.assets.ledger import JOURNAL
 from dagster_project.metadata import (
     matched_percent,
+    of_chains,
     of_delivery,
     of_exceptions,
     of_lines,
     of_matches,
     of_statement,
 )
-from dagster_project.pipeline import absent_files, is_open, reconcile_source, source_day, timing_of
+from dagster_project.pipeline import absent_files, chains_of, is_open, reconcile_source, source_day, timing_of
 from dagster_project.project import Project, deliver_alerts
 from dagster_project.receiving import ingest_landed
 from dagster_project.web.links import review_address
@@ -177,6 +178,7 @@ def _exceptions(maker: _Maker) -> dg.AssetsDefinition:
             "sequence": "No statement number is missing.",
             "control_totals": "Every file of the source proves its own totals.",
             "nothing_critical_open": "No critical exception is open.",
+            "history_unbroken": "Every event of the source is the link of a chain that nobody changed or cut.",
         },
     )
     def exceptions(context: dg.AssetExecutionContext, project: dg.ResourceParam[Project]) -> Result:
@@ -187,6 +189,12 @@ def _exceptions(maker: _Maker) -> dg.AssetsDefinition:
             dg.AssetCheckResult(check_name=name, passed=count == 0, severity=ERROR, metadata={"Open": count})
             for name, count in counts.items()
         ]
+        chains = chains_of(project, source)
+        results.append(
+            dg.AssetCheckResult(
+                check_name="history_unbroken", passed=chains.sound, severity=ERROR, metadata=of_chains(chains)
+            )
+        )
         timing = timing_of(project, source, from_date=day.day - TIMING_JUDGED_OVER, to_date=day.day)
         told = of_exceptions(day, source, timing, review_address(project.settings))
         return dg.MaterializeResult(metadata=told, check_results=results)

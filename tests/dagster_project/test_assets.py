@@ -71,7 +71,7 @@ def test_a_faultless_day_passes_every_check_and_tells_its_figures(project: Proje
     arrive(MONDAY)
     result = materialized(project, MONDAY)
     assert result.success
-    assert len(result.get_asset_check_evaluations()) == 1 + len(CHECKS) + 3 * 6
+    assert len(result.get_asset_check_evaluations()) == 1 + len(CHECKS) + 3 * 7
     assert failed_checks(result) == {}
     lines = figures(result, "bank_lines")
     told = source_day(project, project.sources["bank"], MONDAY).line_count

@@ -16,7 +16,7 @@ OF_A_SOURCE = {
     "delivery": ["file_arrived"],
     "lines": [],
     "matches": ["share_matched"],
-    "exceptions": ["control_totals", "nothing_critical_open", "sequence"],
+    "exceptions": ["control_totals", "history_unbroken", "nothing_critical_open", "sequence"],
     "statement": ["tie_out"],
 }
 
