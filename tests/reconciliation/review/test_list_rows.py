@@ -170,7 +170,7 @@ def told(totals: Totals) -> dict[str | None, tuple[int, int, int]]:
     return {total.asset: (total.count, total.amount_minor, total.value_minor) for total in totals.by_asset}
 
 
-@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(filter_=addresses())
 def test_walking_any_list_gives_each_row_once_and_its_sums_are_theirs(crowd: Crowd, filter_: Filter) -> None:
     rows = expected(crowd, filter_)
