@@ -9,7 +9,7 @@ Example:
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -164,13 +164,17 @@ def read_case(connection: Connection, sources: Sources, exception_id: int) -> Ca
     row = read_row(connection, exception_id)
     bookkeeper = Bookkeeper(connection, row.source, source_of(sources, row.source))
     places = bookkeeper.of_exception(exception_id)
-    own = Sides.of(bookkeeper.lines(places).values())
+    own = Sides.of(
+        settled(bookkeeper, row.cleared_by_group)
+        if row.cleared_by_group
+        else bookkeeper.lines(places).values()
+    )
     near, near_is_cut = _near(bookkeeper, row, own) if row.is_open else ([], False)
     suggestions = bookkeeper.suggestions(places) if row.is_open else []
     return Case(
         row=row,
         own=own,
-        line_count=_count(connection, exception_id) if len(places) >= LINES_MAX else len(places),
+        line_count=_count(connection, exception_id) if len(places) >= LINES_MAX else len(own.lines),
         candidates=candidates_of(own, suggestions, near) if row.is_open else (),
         near_is_cut=near_is_cut,
         events=events_since(connection, exception_id),
@@ -178,6 +182,13 @@ def read_case(connection: Connection, sources: Sources, exception_id: int) -> Ca
         proposals=_proposals(connection, exception_id),
         factors=factors_in_words(row.factors),
     )
+
+
+def settled(bookkeeper: Bookkeeper, group_id: int) -> list[BookLine]:
+    """The lines of a match; that they are in it stands in nobody's way."""
+    mine = f"is in match {group_id}"
+    lines = bookkeeper.members([group_id]).get(group_id, ())
+    return [replace(line, problem=None) if line.problem == mine else line for line in lines]
 
 
 def read_row(connection: Connection, exception_id: int) -> ExceptionRow:

@@ -20,7 +20,7 @@ from reconciliation.exceptions.work import undo_match
 from reconciliation.review import words
 from reconciliation.review.book_lines import Bookkeeper
 from reconciliation.review.candidates import Candidate, Suggestion, candidates_of
-from reconciliation.review.detail import SQL, source_of
+from reconciliation.review.detail import SQL, settled, source_of
 from reconciliation.review.forms import typed
 from reconciliation.review.side_by_side import Sides
 from reconciliation.review.web import BadInput, Page, Visit
@@ -63,7 +63,7 @@ def page_of(
         raise UnknownItem(f"match {group_id}: expected one that exists, found none")
     source = source_of(visit.config.sources, group["source"])
     bookkeeper = Bookkeeper(visit.connection, group["source"], source)
-    lines = bookkeeper.members([group_id]).get(group_id, ())
+    lines = tuple(settled(bookkeeper, group_id))
     told = Suggestion(
         group_id=group_id, match_pass=group["match_pass"], evidence=group["evidence"], lines=lines
     )

@@ -146,6 +146,7 @@ def test_an_exception_lives_from_taken_to_approved_and_nobody_approves_their_own
         morning.run(WEDNESDAY)
         closed = told(ada.get(f"/exceptions/{about}").text)
         assert "Nothing is to be done here" in closed
+        assert "Difference 5,000.00 − 5,000.00 = 0.00 EUR ✓ ties out" in closed  # the match that closed it
         history = morning.events(about)
         assert [event for event in history if event != "changed"] == [
             "opened",
