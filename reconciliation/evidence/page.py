@@ -1,13 +1,14 @@
-"""A source's day told in text, HTML and as a plain value, from the one ``SourceDay``. No query, no clock."""
+"""A source's day told in short lines, as a plain value and as Dagster's table of bridges. No query, no clock.
+
+What people print and sign is ``statement_page``; this is for the runs themselves.
+"""
 
 from collections.abc import Iterable
-from html import escape
 from typing import Any
 
 from ledger_core.money import exponent_of, format_minor
 from reconciliation.evidence.bridge import Proof
 from reconciliation.evidence.day import SourceDay
-from reconciliation.evidence.statement_parts import BRIDGE_LINES
 
 
 def day_as_value(day: SourceDay) -> dict[str, Any]:
@@ -60,21 +61,6 @@ def day_as_text(day: SourceDay) -> str:
     return "\n".join(lines)
 
 
-def day_as_html(day: SourceDay) -> str:
-    """The day as a self-contained page: each account's bridge, and what is open. Every text is escaped."""
-    bridges = "".join(_bridge_as_html(proof) for proof in day.proofs) or "<p>No balances were proved.</p>"
-    opened = "".join(f"<li>{escape(line)}</li>" for line in _open_in_words(day)) or "<li>nothing</li>"
-    files = "".join(
-        f"<li>{escape(file['file_name'] + ': ' + file['outcome'] + _because(file))}</li>"
-        for file in day.files
-    )
-    return (
-        f"<!doctype html><html lang='en'><meta charset='utf-8'><title>{escape(day.source_id)} {day.day}</title>"
-        f"<h1>Reconciliation statement: {escape(day.source_id)}, {day.day}</h1>"
-        f"<h2>Files</h2><ul>{files or '<li>none</li>'}</ul>{bridges}<h2>Open</h2><ul>{opened}</ul></html>"
-    )
-
-
 def bridge_table(proofs: Iterable[Proof]) -> str:
     """The bridges as a small Markdown table, for Dagster's page."""
     rows = [
@@ -85,15 +71,6 @@ def bridge_table(proofs: Iterable[Proof]) -> str:
     ]
     head = "| account | ledger | source | timing | genuine | unexplained | |\n|---|--:|--:|--:|--:|--:|---|"
     return "\n".join([head, *rows])
-
-
-def _bridge_as_html(proof: Proof) -> str:
-    rows = "".join(
-        f"<tr><td>{escape(words)}</td><td style='text-align:right'>{_amount(proof, name, sign)}</td></tr>"
-        for name, words, sign in BRIDGE_LINES
-    )
-    state = "tied out" if proof.tied_out else "NOT tied out"
-    return f"<h2>{escape(proof.account)} ({escape(proof.asset)}), {proof.basis}: {state}</h2><table>{rows}</table>"
 
 
 def _proof_in_words(proof: Proof) -> str:
@@ -144,8 +121,8 @@ def _refusal(file: Any) -> str | None:
     return f"{file['refusal_place']}: {found}. {file['refusal_remedy']}"
 
 
-def _amount(proof: Proof, name: str, sign: int = 1) -> str:
-    return f"{format_minor(sign * getattr(proof, name), exponent_of(proof.asset))}"
+def _amount(proof: Proof, name: str) -> str:
+    return format_minor(getattr(proof, name), exponent_of(proof.asset))
 
 
 def _open_amount(proof: Proof, bucket: str) -> str:
