@@ -121,9 +121,8 @@ def reason_for(case: Case, picked: Candidate | None) -> str:
 def _since(visit: Visit, exception_id: int, kept: Mapping[str, str]) -> tuple[Any, ...]:
     """What happened after the page was made that somebody acted on."""
     seen = kept.get("seen_event", "")
-    return (
-        events_since(visit.connection, exception_id, int(seen)) if seen.isdigit() and len(seen) < 19 else ()
-    )
+    is_number = seen.isascii() and seen.isdigit() and len(seen) < 19
+    return events_since(visit.connection, exception_id, int(seen)) if is_number else ()
 
 
 def _query(more: Mapping[str, str]) -> str:

@@ -2,7 +2,8 @@
 
 Laws: a file holds the rows of exactly the list that its address shows, read in one statement; columns are those of
 `tieout export exceptions`, then what the list knows beside; no text runs as a formula; more rows than a file may have
-are refused, never cut; every file leaves a record of itself. The answer is written to a file first, so that a client who hangs up leaves nothing half done.
+are refused, never cut; every file leaves a record of itself. The answer is written to a file first, so that a client
+who hangs up leaves nothing half done.
 
 Example: /export/exceptions.csv?source=bank&severity=critical
 """

@@ -118,7 +118,8 @@ def test_events_and_proposals_of_the_third_revision_are_kept_and_stand_in_the_ch
         store.execute(
             "INSERT INTO recon.exception (exception_key, source_id, opened_on, as_of, class, kind, severity, status,"
             " side, amount_minor, difference_minor, item_date, age_business_days, factors)"
-            " VALUES ('k', 'bank', '2026-11-16', '2026-11-16', 'genuine', 'missing_in_ledger', 'high', 'open', 'external', -7, 0, '2026-11-16', 0, '{}');"
+            " VALUES ('k', 'bank', '2026-11-16', '2026-11-16', 'genuine',"
+            " 'missing_in_ledger', 'high', 'open', 'external', -7, 0, '2026-11-16', 0, '{}');"
             "SELECT recon.take_exception(1, 'anna');"
             "INSERT INTO recon.proposal (source_id, exception_id, action, members, reason, proposed_by)"
             " VALUES ('bank', 1, 'exclude', '[{\"side\": \"external\"}]', 'not ours', 'anna')"

@@ -113,8 +113,8 @@ PROJECTIONS = {"exception_member", "lag_observation"}  # the engine writes them 
 EVIDENCE = (
     "source_version", "delivery", "release", "statement", "line", "line_closure", "provisional_line", "provisional_end",
     "run", "match_group", "match_revocation", "proposal", "proposal_verdict", "decision", "decision_member",
-    "exception_event", "balance_proof", "alert", "alert_attempt", "person_event", "login_attempt", "export_record", "exception_line",
-    "event_link", "attachment", "attachment_content", "adjustment", "sign_off", "sign_off_verdict",
+    "exception_event", "balance_proof", "alert", "alert_attempt", "person_event", "login_attempt", "export_record",
+    "exception_line", "event_link", "attachment", "attachment_content", "adjustment", "sign_off", "sign_off_verdict",
 )  # fmt: skip
 NEVER_REMOVED = ("match_member", "exception", "person", "session", "event_chain")
 

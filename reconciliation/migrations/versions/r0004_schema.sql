@@ -512,7 +512,7 @@ $$;
 CREATE FUNCTION recon.last_deed(of_exception bigint) RETURNS text
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     SELECT format('%s by %s at %s UTC', replace(v.event, '_', ' '), v.actor, to_char(v.at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS'))
-    FROM recon.exception_event AS v WHERE v.exception_id = of_exception ORDER BY v.event_id DESC LIMIT 1
+    FROM recon.exception_event AS v WHERE v.exception_id = of_exception AND v.event NOT IN ('commented', 'attached') ORDER BY v.event_id DESC LIMIT 1
 $$;
 
 -- What would become of each item if `who` did this deed now. An item is stale when its version is not the one that was seen.
