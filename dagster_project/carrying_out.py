@@ -20,7 +20,8 @@ __all__ = ["Carried", "carry_out", "last_reconciled", "unseen_entries"]
 
 
 def carry_out(project: Project, *, source_id: str | None = None) -> list[Carried]:
-    """Post approved entries, of one source or of all, and reconcile the sources touched to their last reconciled day.
+    """Post approved entries, of one source or of all, and reconcile the sources to their last reconciled day whose
+    entries or decisions no run has seen.
 
     Returns what became of each entry, in the order they were proposed.
     """
@@ -29,7 +30,11 @@ def carry_out(project: Project, *, source_id: str | None = None) -> list[Carried
     for source in project.sources.sources:
         if source_id not in (None, source.id):
             continue
-        left = source.id in touched or unseen_entries(project, source_id=source.id)
+        left = (
+            source.id in touched
+            or unseen_entries(project, source_id=source.id)
+            or _has_unseen_decisions(project, source.id)
+        )
         if left and (day := last_reconciled(project, source.id)) is not None:
             reconcile_source(project, source, day, actor="approval")
     return carried
@@ -49,3 +54,9 @@ def last_reconciled(project: Project, source_id: str) -> date | None:
             SQL["last_reconciled"], {"source": source_id}
         ).fetchone()
     return row[0] if row else None
+
+
+def _has_unseen_decisions(project: Project, source_id: str) -> bool:
+    with translated_errors(), project.database.session("tieout_auditor") as connection:
+        row = connection.execute(SQL["unseen_decisions"], {"source": source_id}).fetchone()
+    return bool(row and row[0])

@@ -11,7 +11,8 @@ import importlib.metadata
 import logging
 import os
 import secrets
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -78,14 +79,45 @@ def review_config(project: Project, told: ReviewSettings) -> Iterator[ReviewConf
             proxy_header=told.proxy_header,
             proxy_secret=told.proxy_secret,
             oidc=oidc,
-            after_approval=lambda source_id: carry_out_approved(project, source_id),
+            after_approval=OneAtATime(lambda source_id: carry_out_approved(project, source_id)),
             try_rules=lambda tried, first, last: tried_rules(project, tried, first, last),
             code_version=importlib.metadata.version("tieout"),
         )
 
 
+class OneAtATime:
+    """Calls for one thing while it is being done are one more time afterwards, however many they are: a hundred
+    approvals in a row reconcile a source twice.
+    """
+
+    def __init__(self, do: Callable[[str], None]) -> None:
+        self._do = do
+        self._lock = threading.Lock()
+        self._again: dict[str, bool] = {}
+
+    def __call__(self, name: str) -> None:
+        """Do it, or leave it to whoever is at it."""
+        with self._lock:
+            if name in self._again:
+                self._again[name] = True
+                return
+            self._again[name] = False
+        while True:
+            try:
+                self._do(name)
+            finally:
+                with self._lock:
+                    more = self._again.pop(name)
+                    if more:
+                        self._again[name] = False
+            if not more:
+                return
+
+
 def carry_out_approved(project: Project, source_id: str) -> None:
-    """Post what was approved for a source and reconcile it; what fails is written down and left to the next run."""
+    """Post what was approved for a source and reconcile it with what people decided; what fails is written down and left
+    to the next run.
+    """
     from dagster_project.carrying_out import carry_out  # noqa: PLC0415 - the engine takes 90 MB
 
     try:

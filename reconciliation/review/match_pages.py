@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from psycopg.rows import dict_row
+from starlette.background import BackgroundTask
 from starlette.responses import Response
 
 from ledger_core.sql import savepoint
@@ -117,7 +118,11 @@ def undo(visit: Visit) -> Response:
         status = 400 if isinstance(error, BadInput) else 403 if isinstance(error, NotAllowed) else 422
         return page_of(visit, group_id, status=status, problem=str(error), kept=typed(visit))
     path = f"/exceptions/{exception_id}" if exception_id else f"/matches/{group_id}"
-    return visit.see(path, said=f"Match {group_id} is undone; no later run makes it again.")
+    response = visit.see(path, said=f"Match {group_id} is undone; no later run makes it again.")
+    undone = visit.connection.cursor(row_factory=dict_row).execute(SQL["match"], {"group": group_id}).fetchone()
+    if undone is not None and undone["made_as"] == "confirmed":
+        response.background = BackgroundTask(visit.config.after_approval, undone["source"])
+    return response
 
 
 PAGES: Final = (

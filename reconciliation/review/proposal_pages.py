@@ -195,7 +195,7 @@ def _judging_as(verdict: Verdict) -> Handler:
             status = _status(error)
             return page_of(visit, proposal_id, status=status, problem=str(error), kept=typed(visit))
         response = visit.see(f"/proposals/{proposal_id}", said=_said(judged))
-        if judged.state == "approved" and judged.action in POSTING_ACTIONS:
+        if judged.state == "approved":
             response.background = BackgroundTask(visit.config.after_approval, judged.source)
         return response
 
@@ -211,8 +211,12 @@ def _status(error: ReconciliationError) -> int:
 def _said(judged: Proposal) -> str:
     if judged.state != "approved":
         return f"Proposal {judged.proposal_id} is {judged.state}."
-    what = "its entry is being posted" if judged.action in POSTING_ACTIONS else "the next run carries it out"
+    what = "its entry is being posted" if judged.action in POSTING_ACTIONS else _carried_out(judged)
     return f"Proposal {judged.proposal_id} ({words.action(judged.action)}) is approved; {what}."
+
+
+def _carried_out(judged: Proposal) -> str:
+    return f"it is being carried out, and acts from {judged.acts_from} on"
 
 
 _ONE: Final = "/proposals/{proposal_id}"

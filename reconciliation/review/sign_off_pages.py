@@ -40,6 +40,7 @@ _TO_DO: Final[Mapping[str, str]] = MappingProxyType(
         "not_proved": "Reconcile the day again, so that its balance is proved.",
         "unexplained": "Find what the balances differ by: a line or an entry that is in neither book.",
         "missing_file": "Deliver the file, or ask the source for it.",
+        "not_carried_out": "Reconcile the source again: people decided something since its last run.",
         "unaccounted": "Reconcile the source again: lines came after its last run.",
         "statement": "Look at the check in the statement.",
         "told": "Nothing has to be done: it is told so that the signers know.",
@@ -168,6 +169,7 @@ def _row(visit: Visit, source: Source, day: date, obstacle: Obstacle) -> Obstacl
         "unexplained": (of_source.but(kind=("balance_break",)).path(), "breaks of balances"),
         "not_reconciled": (dagster, "the source in Dagster"),
         "not_proved": (dagster, "the source in Dagster"),
+        "not_carried_out": (dagster, "the source in Dagster"),
         "unaccounted": (dagster, "the source in Dagster"),
         "proposals": ("/proposals", "proposals"),
     }

@@ -64,7 +64,7 @@ class ReviewConfig:
     oidc: OidcClient | None = None
     newcomer_roles: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = ()
-    after_approval: Callable[[str], None] = lambda _source_id: None
+    after_approval: Callable[[str], None] = lambda _source_id: None  # carries out what people decided
     try_rules: Callable[[Source, date, date], Any] | None = (
         None  # other rules over past days, see feedback_pages
     )

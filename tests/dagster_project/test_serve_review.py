@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 from dagster_project.project import Project
 from dagster_project.web.review_settings import OidcSettings, ReviewSettings
-from dagster_project.web.serve_review import main, review_config, server
+from dagster_project.web.serve_review import OneAtATime, main, review_config, server
 from reconciliation.people.registry import change_person, enrol, find_person, set_password
 from tests.dagster_project.identity_provider import CLIENT_ID, CLIENT_SECRET, Provider
 
@@ -143,3 +143,24 @@ def test_the_process_does_not_start_on_weak_settings(
     done = CliRunner().invoke(main, ["--port", "8600"])
     assert done.exit_code == 2
     assert "tieout review: TIEOUT_REVIEW_URL: expected https, found http for 0.0.0.0" in done.output
+
+
+def test_calls_while_it_is_being_done_are_one_more_time_however_many_they_are() -> None:
+    started, go_on = threading.Event(), threading.Event()
+    done: list[str] = []
+
+    def do(name: str) -> None:
+        done.append(name)
+        started.set()
+        assert go_on.wait(10)
+
+    once = OneAtATime(do)
+    first = threading.Thread(target=once, args=("bank",))
+    first.start()
+    assert started.wait(10)
+    for _ in range(100):
+        once("bank")  # returns at once
+    go_on.set()
+    first.join(10)
+    once("stripe")
+    assert done == ["bank", "bank", "stripe"]

@@ -678,6 +678,23 @@ CREATE TABLE recon.adjustment (
     CONSTRAINT refused_posting_says_why CHECK (outcome = 'posted' OR said <> '' AND said IS NOT NULL)
 );
 
+-- Entries that two people want posted and that are not yet; with the references of the line they are for, or, for lines of the
+-- ledger alone, with the entry they correct.
+CREATE VIEW recon.adjustment_waiting_v1 AS
+SELECT p.proposal_id, p.source_id AS source, 'proposal:' || p.proposal_id AS entry_key, p.entry,
+    (SELECT jsonb_strip_nulls(jsonb_build_object('ref_end_to_end', min(l.ref_end_to_end), 'ref_uetr', min(l.ref_uetr), 'ref_servicer', min(l.ref_servicer),
+        'ref_psp', min(l.ref_psp), 'ref_merchant', min(l.ref_merchant), 'ref_payout', min(l.ref_payout), 'ref_arn', min(l.ref_arn), 'ref_rrn', min(l.ref_rrn),
+        'ref_auth_code', min(l.ref_auth_code), 'batch_ref', min(l.batch_ref), 'counterparty', min(l.counterparty), 'kind', min(l.kind)))
+     FROM jsonb_to_recordset(p.members) AS m (side text, line_key text, version integer)
+     JOIN recon.line AS l ON l.source_id = p.source_id AND l.line_key = m.line_key AND l.version = m.version
+     WHERE m.side = 'external' HAVING count(*) = 1) AS reference_columns,
+    (SELECT min(m.entry_key) FROM jsonb_to_recordset(p.members) AS m (side text, entry_key text)
+     HAVING count(DISTINCT m.entry_key) = 1 AND min(m.side) = 'ledger' AND max(m.side) = 'ledger') AS corrects_entry_key,
+    p.proposed_by, v.actor AS approved_by, p.reason
+FROM recon.proposal AS p
+JOIN recon.proposal_verdict AS v ON v.proposal_id = p.proposal_id AND v.verdict = 'approved'
+WHERE p.entry IS NOT NULL AND NOT EXISTS (SELECT FROM recon.adjustment AS a WHERE a.proposal_id = p.proposal_id);
+
 CREATE OR REPLACE FUNCTION recon.check_verdict() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -912,7 +929,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 $$;
 
 -- Judge a proposal; returns the verdict. What was approved becomes a decision, if what it rests on is still so, which acts from the
--- last day that was reconciled, or from a later one; an entry is first posted by the shell. Who turns down their own takes it back.
+-- last day that was reconciled, from the day after the last signed one, or from a later one; an entry is first posted by the shell. Who turns down their own takes it back.
 CREATE FUNCTION recon.judge_proposal(judged_id bigint, given_verdict text, judge_note text DEFAULT NULL, acts_from date DEFAULT NULL) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -948,10 +965,12 @@ BEGIN
                 judged.action, judged.stake_minor USING ERRCODE = 'TR010', HINT = 'Ask somebody whose limit is higher.';
         END IF;
         SELECT max(r.business_date) INTO done_to FROM recon.run AS r WHERE r.source_id = judged.source_id AND r.state = 'succeeded';
+        acts_from := coalesce(acts_from, greatest(done_to, (SELECT max(s.business_date) + 1 FROM recon.sign_off_v1 AS s
+            WHERE s.source_id = judged.source_id AND s.state = 'signed')));  -- a signed day stays as it is
         told := CASE
             WHEN done_to IS NULL THEN format('source %s was never reconciled', judged.source_id)
             WHEN acts_from < done_to THEN format('it would act from %s on, and the source is reconciled to %s', acts_from, done_to)
-            WHEN judged.expires_on < coalesce(acts_from, done_to) THEN format('it was good until %s', judged.expires_on)
+            WHEN judged.expires_on < acts_from THEN format('it was good until %s', judged.expires_on)
             ELSE recon.proposal_problem(judged.source_id, judged.action, judged.members, judged.entry) END;
         IF told IS NOT NULL THEN
             RAISE EXCEPTION 'proposal % cannot be approved: %', judged_id, told
@@ -968,7 +987,7 @@ BEGIN
                 FROM recon.named_lines(judged.source_id, judged.members) AS m
             ), made AS (
                 INSERT INTO recon.decision (source_id, kind, content_key, reason, actor, as_of, approved_by, proposal_id)
-                SELECT judged.source_id, judged.action, l.content_key, judged.reason, judged.proposed_by, coalesce(acts_from, done_to), judge, judged_id
+                SELECT judged.source_id, judged.action, l.content_key, judged.reason, judged.proposed_by, acts_from, judge, judged_id
                 FROM line AS l GROUP BY l.content_key ORDER BY min(l.member_no)
                 RETURNING decision_id, content_key
             )
@@ -1186,6 +1205,19 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     FROM recon.exception AS e
     WHERE e.source_id = of_source AND e.kind = 'missing_file' AND e.item_date = of_day AND e.cleared_on IS NULL
     UNION ALL
+    SELECT 'not_carried_out', format('%s decisions of people up to %s wait for a run', count(*), of_day)
+    FROM recon.decision AS d
+    CROSS JOIN LATERAL (
+        SELECT r.data_snapshot FROM recon.run AS r WHERE r.source_id = of_source AND r.state = 'succeeded' ORDER BY r.run_id DESC LIMIT 1
+    ) AS l
+    WHERE d.source_id = of_source AND d.as_of <= of_day AND NOT pg_visible_in_snapshot(d.xid, l.data_snapshot)
+    HAVING count(*) > 0
+    UNION ALL
+    SELECT 'not_carried_out', format('approved entries up to %s wait for the ledger: %s', of_day, string_agg(w.entry_key, ', ' ORDER BY w.proposal_id))
+    FROM recon.adjustment_waiting_v1 AS w
+    WHERE w.source = of_source AND (w.entry ->> 'effective_date')::date <= of_day
+    HAVING count(*) > 0
+    UNION ALL
     SELECT 'unaccounted', format('%s lines up to %s are in no bucket', count(*), of_day)
     FROM recon.line AS l
     WHERE l.source_id = of_source AND l.booking_date BETWEEN (recon.rules_of(of_source) ->> 'start_date')::date AND of_day
@@ -1333,23 +1365,6 @@ LEFT JOIN recon.adjustment AS a ON a.proposal_id = p.proposal_id
 LEFT JOIN LATERAL (
     SELECT max(n.business_date) AS done_to FROM recon.run AS n WHERE n.source_id = p.source_id AND n.state = 'succeeded'
 ) AS r ON true;
-
--- Entries that two people want posted and that are not yet; with the references of the line they are for, or, for lines of the
--- ledger alone, with the entry they correct.
-CREATE VIEW recon.adjustment_waiting_v1 AS
-SELECT p.proposal_id, p.source_id AS source, 'proposal:' || p.proposal_id AS entry_key, p.entry,
-    (SELECT jsonb_strip_nulls(jsonb_build_object('ref_end_to_end', min(l.ref_end_to_end), 'ref_uetr', min(l.ref_uetr), 'ref_servicer', min(l.ref_servicer),
-        'ref_psp', min(l.ref_psp), 'ref_merchant', min(l.ref_merchant), 'ref_payout', min(l.ref_payout), 'ref_arn', min(l.ref_arn), 'ref_rrn', min(l.ref_rrn),
-        'ref_auth_code', min(l.ref_auth_code), 'batch_ref', min(l.batch_ref), 'counterparty', min(l.counterparty), 'kind', min(l.kind)))
-     FROM jsonb_to_recordset(p.members) AS m (side text, line_key text, version integer)
-     JOIN recon.line AS l ON l.source_id = p.source_id AND l.line_key = m.line_key AND l.version = m.version
-     WHERE m.side = 'external' HAVING count(*) = 1) AS reference_columns,
-    (SELECT min(m.entry_key) FROM jsonb_to_recordset(p.members) AS m (side text, entry_key text)
-     HAVING count(DISTINCT m.entry_key) = 1 AND min(m.side) = 'ledger' AND max(m.side) = 'ledger') AS corrects_entry_key,
-    p.proposed_by, v.actor AS approved_by, p.reason
-FROM recon.proposal AS p
-JOIN recon.proposal_verdict AS v ON v.proposal_id = p.proposal_id AND v.verdict = 'approved'
-WHERE p.entry IS NOT NULL AND NOT EXISTS (SELECT FROM recon.adjustment AS a WHERE a.proposal_id = p.proposal_id);
 
 -- ------------------------------------------------------------------------------------------------- append-only, and grants
 

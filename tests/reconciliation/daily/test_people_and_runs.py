@@ -2,7 +2,17 @@
 
 from datetime import date
 
-from tests.reconciliation.daily.desk import FRIDAY, MONDAY, OPENING_MINOR, THURSDAY, TUESDAY, Desk, movement
+from reconciliation.evidence.sign_off import prepare, review
+from tests.reconciliation.daily.desk import (
+    FRIDAY,
+    MONDAY,
+    OPENING_MINOR,
+    SOURCES,
+    THURSDAY,
+    TUESDAY,
+    Desk,
+    movement,
+)
 from tests.reconciliation.exceptions.people import LINE, approved, proposed, staff, unrecognised
 
 
@@ -80,3 +90,28 @@ def test_a_line_remembers_which_exception_explained_it_from_which_day_on(desk: D
         "SELECT x.as_of, e.line_key FROM recon.exception_line AS x JOIN recon.exception AS e USING (exception_id)"
     )
     assert rows == [(MONDAY, "N-PAID")]
+
+
+def test_what_is_decided_after_a_signature_acts_from_the_next_day_and_before_one_stands_in_its_way(
+    desk: Desk,
+) -> None:
+    line, entry = unrecognised(desk)
+    desk.enrol("carol", "controller")
+    with desk.acting("ada") as connection:
+        number = prepare(connection, SOURCES["bank"], MONDAY).sign_off_id
+    with desk.acting("carol") as connection:
+        review(connection, SOURCES["bank"], number, "signed")
+    late = approved(desk, proposed(desk, line, "exclude"))
+    assert late.acts_from == TUESDAY  # Monday stays as it was signed
+    desk.run(MONDAY)
+    assert desk.ask("SELECT recon.changed_since_sign_off(%s)", number) == [[]]
+    desk.statement(TUESDAY, opening_minor=OPENING_MINOR + 500)
+    desk.run(TUESDAY)
+    assert statuses(desk)[LINE] == "resolved"
+    assert desk.ask("SELECT recon.changed_since_sign_off(%s)", number) == [[]]
+
+    approved(desk, proposed(desk, entry, "exclude"))
+    told = desk.ask("SELECT o.obstacle FROM recon.sign_off_obstacles('bank', %s) AS o", TUESDAY)
+    assert told == ["not_carried_out"]
+    desk.run(TUESDAY)
+    assert desk.ask("SELECT o.obstacle FROM recon.sign_off_obstacles('bank', %s) AS o", TUESDAY) == []
