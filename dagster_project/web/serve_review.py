@@ -115,8 +115,9 @@ class OneAtATime:
 
 
 def carry_out_approved(project: Project, source_id: str) -> None:
-    """Post what was approved for a source and reconcile it with what people decided; what fails is written down and left
-    to the next run.
+    """Post what was approved for a source and reconcile it with what people decided.
+
+    What fails is written down and left to the next run.
     """
     from dagster_project.carrying_out import carry_out  # noqa: PLC0415 - the engine takes 90 MB
 
