@@ -197,10 +197,10 @@ def test_every_page_can_be_read_by_everybody(office: BrowserOffice, chromium: Br
         for path in paths:
             page.emulate_media(color_scheme="light")
             page.goto(office.address + path)
-            page.wait_for_load_state("networkidle")
             found += broken(axe, page, RULES)
-            page.emulate_media(color_scheme="dark")
-            found += broken(axe, page, CONTRAST)
+            if path in ("/", f"/exceptions/{differs}", "/proposals"):  # every colour there is, at night too
+                page.emulate_media(color_scheme="dark")
+                found += broken(axe, page, CONTRAST)
         errors.found = [
             told for told in errors.found if "the server responded with a status of 4" not in told
         ]
