@@ -138,5 +138,6 @@ def _record(project: Project, result: Carried) -> None:
         refusals(),
         project.database.session("tieout_matcher", lock_timeout_seconds=LOCK_SECONDS) as connection,
     ):
+        connection.execute("SELECT set_config('tieout.actor', 'approval', true)")
         wanted = {"proposal": result.proposal_id, "outcome": result.outcome, "said": result.said}
         connection.execute(SQL["record"], wanted)
