@@ -11,11 +11,10 @@ from urllib.parse import quote
 from starlette.responses import RedirectResponse, Response
 
 from reconciliation.errors import NotAllowed, UnknownItem
-from reconciliation.people.login import log_in
+from reconciliation.people.login import log_in, log_in_vouched
 from reconciliation.people.permissions import DEEDS
 from reconciliation.people.refusals import RefusedLogin
-from reconciliation.people.registry import LOGIN, enrol, find_person, note_attempt
-from reconciliation.people.sessions import OidcIdentity, end_session, leave, live_sessions, open_session
+from reconciliation.people.sessions import OidcIdentity, end_session, leave, live_sessions
 from reconciliation.review.identity import believed_login
 from reconciliation.review.queues import BUILT_IN
 from reconciliation.review.security import is_secure, safe_next, session_cookie
@@ -34,6 +33,7 @@ KEYS: Final = (
     ("1 – 4", "pick a candidate"),
     ("p", "propose"),
     ("m / e / w", "match by hand, book the missing entry, write off"),
+    ("d / x", "on an exception: no duplicate, exclude"),
     ("i / f / t", "assign, carry forward, enclose a file"),
     ("y / r", "approve, reject"),
     ("c", "comment"),
@@ -184,20 +184,19 @@ def _login_page(
 
 
 def _vouched(visit: Visit, identity: OidcIdentity, channel: str, wanted: str) -> Response:
-    """In by another party's word: somebody known to us and active, or a newcomer where newcomers get roles."""
-    login = identity.login.strip().lower()
-    person = find_person(visit.connection, login)
-    roles = identity.roles if identity.roles is not None else visit.config.newcomer_roles
-    if person is None and LOGIN.fullmatch(login) and roles:
-        enrol(visit.connection, login, name=identity.name, roles=roles, known_by=channel, by_whom=channel)
-    elif person is None or person.state != "active":
-        if LOGIN.fullmatch(login):
-            note_attempt(visit.connection, login, "refused", channel=channel)
-        said = "Your organisation knows you, but nobody has let you in here. Ask an administrator (tieout users)."
-        return _login_page(visit, wanted, problem=said, status=403)
+    """In by another party's word, with the roles it says they have now."""
     token = visit.config.token()
-    open_session(visit.connection, login, token=token, channel=channel)
-    note_attempt(visit.connection, login, "opened", channel=channel)
+    outcome = log_in_vouched(
+        visit.connection,
+        identity.login,
+        name=identity.name,
+        roles=identity.roles,
+        newcomer_roles=visit.config.newcomer_roles,
+        channel=channel,
+        token=token,
+    )
+    if outcome.session_id is None:
+        return _login_page(visit, wanted, problem=outcome.said or "", status=403)
     return _let_in(visit, token, wanted)
 
 
