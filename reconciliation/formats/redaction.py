@@ -65,9 +65,10 @@ def _swept(stream: BinaryIO, sweep: Sweep) -> Iterator[bytes]:
     chunks = whole_reads(stream, CHUNK_BYTES)
     rest = next(chunks, b"")
     if rest.startswith(_UTF_16):
-        # Of each pair of bytes one is the digit: which one, the byte order mark tells.
-        yield from _swept_pairs(rest, chunks, sweep, first=int(rest.startswith(codecs.BOM_UTF16_BE)))
-        return
+        # Of each pair of bytes one is the digit: which one, the byte order mark tells. A mark may lie: what was read as
+        # pairs is read as single bytes too.
+        chunks = _swept_pairs(rest, chunks, sweep, first=int(rest.startswith(codecs.BOM_UTF16_BE)))
+        rest = next(chunks, b"")
     for chunk in chunks:
         data = rest + chunk
         cut = _cut(data)

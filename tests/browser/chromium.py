@@ -14,7 +14,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
-WAIT_MILLISECONDS = 10_000
+WAIT_MILLISECONDS = 30_000
 
 
 @functools.cache

@@ -20,6 +20,7 @@ def at_the_keyboard(office: BrowserOffice, chromium: Browser, login: str, path: 
     """Somebody who typed an address and logged in by keys alone; whatever they do with a mouse fails."""
     with person(chromium) as (page, _):
         page.goto(office.address + path)
+        expect(page.locator("input[name=login]")).to_be_focused()
         page.keyboard.type(login)
         page.keyboard.press("Tab")
         page.keyboard.type(PASSWORD)

@@ -211,7 +211,7 @@ def test_an_exception_is_taken_talked_about_and_reopened_with_its_age(tieout: Ti
         (("ledger", "reverse", "no-such", "--reason", "r", "--authoriser", "a"), 1, "no-such"),
         (("reconcile", "--as-of", "2026-02-30"), 2, "YYYY-MM-DD"),
         (("exceptions", "show", "999999"), 1, "999999"),
-        (("exceptions", "take", "999999", "--by", "ada"), 1, "not open"),
+        (("exceptions", "take", "999999", "--by", "ada"), 1, "expected one that exists"),
         (("exceptions", "comment", "999999", "note", "--by", "ada"), 1, "999999"),
         (("export", "lines", "--out", "lines.txt"), 2, ".csv or .parquet"),
         (("export", "lines", "--out", "no/such/folder/lines.csv"), 2, "can be written"),
