@@ -173,7 +173,7 @@ def test_what_the_ledger_refuses_is_told_and_goes_back_to_its_owner(
 
     assert desk.events(fee)[-2:] == ["approved", "posting_refused"]
     shown = desk.read("exceptions", "show", fee)
-    assert (shown["status"], shown["assignee"], shown["events"][-1]["actor"]) == ("taken", "ada", "tieout")
+    assert (shown["status"], shown["assignee"], shown["events"][-1]["actor"]) == ("taken", "ada", "approval")
     assert FEES in shown["events"][-1]["note"]
     assert desk.read("exceptions", "show", lost)["status"] == "open"
     (row, _) = desk.read("exceptions", "proposals", "--all")

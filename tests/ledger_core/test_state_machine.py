@@ -493,5 +493,5 @@ def test_random_histories_are_answered_and_added_up_like_the_model(
 ) -> None:
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         lambda: Histories(make_database(template)),
-        settings=settings(max_examples=90, stateful_step_count=40, deadline=None, print_blob=True),
+        settings=settings(max_examples=60, stateful_step_count=40, deadline=None, print_blob=True),
     )

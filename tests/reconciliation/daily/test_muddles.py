@@ -29,7 +29,7 @@ AMOUNTS = (500, 500, 700, -500)
 Deed = Callable[[Desk], object]
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_a_muddle_ends_the_same_in_whatever_order_it_is_told(seed: int, desk: Desk, twin: Desk) -> None:
     rng = Random(seed)
     posts, files = drawn(rng)
