@@ -49,6 +49,31 @@ def alerts_of_exceptions(
     return [_of_cause(source_id, day, kind, causes[day, kind], exponent) for day, kind in sorted(causes)]
 
 
+def alerts_of_lateness(
+    rows: Iterable[Mapping[str, Any]], *, source_id: str, exponent: Callable[[str], int] = exponent_of
+) -> list[Alert]:
+    """One alert for each business date on which exceptions became late: nobody dealt with them in time.
+
+    ``rows`` have ``as_of``, ``severity``, ``asset``, ``item_count`` and ``amount_minor``.
+    """
+    by_day: dict[date, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        by_day.setdefault(row["as_of"], []).append(row)
+    return [
+        _told(
+            source_id,
+            day,
+            by_day[day],
+            exponent,
+            cause_key=f"late:{source_id}:{day}",
+            title="not dealt with in time",
+            first=f"Source {source_id}, business date {day}: past the day by which somebody deals with them.",
+            details=f"tieout exceptions list --source {source_id} --late",
+        )
+        for day in sorted(by_day)
+    ]
+
+
 def alert_of_refusal(
     *, source_id: str, file_name: str, file_sha256: str, for_date: date | None, refusal: RefusedFile
 ) -> Alert:
@@ -78,7 +103,32 @@ def _is_loud(class_name: str, severity: str) -> bool:
 def _of_cause(
     source_id: str, day: date, kind: str, rows: Sequence[Mapping[str, Any]], exponent: Callable[[str], int]
 ) -> Alert:
-    severity = SEVERITIES[max(SEVERITIES.index(row["severity"]) for row in rows)]
+    words = kind.replace("_", " ")
+    severity = _worst(rows)
+    return _told(
+        source_id,
+        day,
+        rows,
+        exponent,
+        cause_key=f"exceptions:{source_id}:{day}:{kind}:{severity}",
+        title=words,
+        first=f"Source {source_id}, business date {day}, kind {words}, highest severity {severity}.",
+        details=f"tieout exceptions list --source {source_id}",
+    )
+
+
+def _told(
+    source_id: str,
+    day: date,
+    rows: Sequence[Mapping[str, Any]],
+    exponent: Callable[[str], int],
+    *,
+    cause_key: str,
+    title: str,
+    first: str,
+    details: str,
+) -> Alert:
+    """Rows of one cause added up, in words."""
     item_count = sum(int(row["item_count"]) for row in rows)
     sums: dict[str, int] = {}
     counts: dict[str, int] = {}
@@ -87,25 +137,23 @@ def _of_cause(
         if asset is not None:
             counts[asset] = counts.get(asset, 0) + int(row["item_count"])
             sums[asset] = sums.get(asset, 0) + amount_minor
-    words = kind.replace("_", " ")
     noun = "exception" if item_count == 1 else "exceptions"
     figures = [
         f"{asset}: {counts[asset]} of {format_minor(sums[asset], exponent(asset))} in all"
         for asset in sorted(sums)
     ]
+    severity = _worst(rows)
     return Alert(
-        cause_key=f"exceptions:{source_id}:{day}:{kind}:{severity}",
+        cause_key=cause_key,
         source_id=source_id,
         business_date=day,
         severity=severity,
-        title=f"{source_id} {day}: {item_count} {noun}, {words}, {severity}",
-        body="\n".join(
-            (
-                f"Source {source_id}, business date {day}, kind {words}, highest severity {severity}.",
-                *figures,
-                f"Details: tieout exceptions list --source {source_id}",
-            )
-        ),
+        title=f"{source_id} {day}: {item_count} {noun}, {title}, {severity}",
+        body="\n".join((first, *figures, f"Details: {details}")),
         item_count=item_count,
         sums=MappingProxyType(sums),
     )
+
+
+def _worst(rows: Iterable[Mapping[str, Any]]) -> str:
+    return SEVERITIES[max(SEVERITIES.index(row["severity"]) for row in rows)]

@@ -200,6 +200,14 @@ def newly_open(
     return rows.fetchall()
 
 
+def newly_late(
+    connection: psycopg.Connection[Any], source_id: str, day_before: Mapping[date, date]
+) -> list[dict[str, Any]]:
+    """What nobody dealt with in time, by the day on which that became so; each day has its business day before."""
+    wanted = {"source": source_id, "days": list(day_before), "days_before": list(day_before.values())}
+    return connection.cursor(row_factory=dict_row).execute(SQL["newly_late"], wanted).fetchall()
+
+
 def refresh_statistics(connection: psycopg.Connection[Any]) -> None:
     """Tell the planner what a large run wrote; no result depends on it."""
     connection.execute(SQL["refresh_statistics"])

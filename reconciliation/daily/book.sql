@@ -225,6 +225,14 @@ WHERE e.source_id = %(source)s AND v.as_of = ANY(%(days)s) AND e.cleared_on IS N
 GROUP BY v.as_of, e.kind, e.class, e.severity, e.asset
 ORDER BY v.as_of, e.kind, e.class, e.severity, e.asset
 
+-- name: newly_late
+-- What is open and should have been dealt with by the business day before each of these days: counts and sums alone.
+SELECT d.day AS as_of, e.severity, e.asset, count(*) AS item_count, sum(abs(e.amount_minor))::bigint AS amount_minor
+FROM unnest(%(days)s::date[], %(days_before)s::date[]) AS d (day, day_before)
+JOIN recon.exception AS e ON e.sla_due_on = d.day_before AND e.source_id = %(source)s AND e.cleared_on IS NULL AND e.class <> 'timing'
+GROUP BY d.day, e.severity, e.asset
+ORDER BY d.day, e.severity, e.asset
+
 -- name: forget_lessons
 DELETE FROM recon.lag_observation AS o WHERE o.source_id = %(source)s AND o.as_of BETWEEN %(first)s AND %(last)s
 

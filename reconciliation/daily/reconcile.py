@@ -7,7 +7,7 @@ with nothing new writes nothing. The clock, the actor and the version of the cod
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, Final, TypedDict
 
 import psycopg
@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from ledger_core.read_port import current_snapshot, lines_posted_since
 from ledger_core.sql import lock
-from reconciliation.alerts import Alert, alerts_of_exceptions, write_alerts
+from reconciliation.alerts import Alert, alerts_of_exceptions, alerts_of_lateness, write_alerts
 from reconciliation.classification import BusinessCalendar, FileCalendar, business_date_of
 from reconciliation.daily import book
 from reconciliation.daily.deadlines import due_by_severity, newly_overdue
@@ -104,7 +104,7 @@ def reconcile(
     made = revoked = alerts = 0
     if window:
         made, revoked = _write(connection, source, calendar, run_id=run_id, window=window, outcomes=outcomes)
-        alerts = write_alerts(connection, _alerts(connection, source, window))
+        alerts = write_alerts(connection, _alerts(connection, source, calendar, window))
     last = window.last if window else max(as_of, done.to or as_of)
     legs = _legs(connection, source, window, done, last=last, run_id=run_id)
     legs_made = sum(leg.made for leg in legs)
@@ -341,8 +341,16 @@ def _write(
     return made, fallen + stale
 
 
-def _alerts(connection: psycopg.Connection[Any], source: Source, window: Window) -> list[Alert]:
-    return alerts_of_exceptions(book.newly_open(connection, source.id, window.news), source_id=source.id)
+def _alerts(
+    connection: psycopg.Connection[Any], source: Source, calendar: BusinessCalendar, window: Window
+) -> list[Alert]:
+    opened = book.newly_open(connection, source.id, window.news)
+    day_before = {day: last_business_day(day - timedelta(days=1), calendar) for day in window.news}
+    late = book.newly_late(connection, source.id, day_before)
+    return [
+        *alerts_of_exceptions(opened, source_id=source.id),
+        *alerts_of_lateness(late, source_id=source.id),
+    ]
 
 
 def _counts(outcomes: Sequence[DayOutcome]) -> dict[str, Any]:

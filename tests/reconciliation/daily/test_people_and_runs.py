@@ -1,6 +1,6 @@
 """What the run does with the work of people: statuses, deadlines, teams, and what became of what they decided."""
 
-from datetime import date
+from datetime import date, timedelta
 
 from reconciliation.evidence.sign_off import prepare, review
 from tests.reconciliation.daily.desk import (
@@ -115,3 +115,20 @@ def test_what_is_decided_after_a_signature_acts_from_the_next_day_and_before_one
     assert told == ["not_carried_out"]
     desk.run(TUESDAY)
     assert desk.ask("SELECT o.obstacle FROM recon.sign_off_obstacles('bank', %s) AS o", TUESDAY) == []
+
+
+def test_what_nobody_dealt_with_in_time_is_an_alert_once_on_the_day_after(desk: Desk) -> None:
+    desk.statement(MONDAY, movement("BIG", 20_000_000))  # nobody booked it
+    for day in (TUESDAY, date(2026, 11, 11), THURSDAY, FRIDAY):
+        desk.statement(day, opening_minor=OPENING_MINOR + 20_000_000)
+        desk.run(day)
+    (row,) = [row for row in desk.exceptions() if row["line_key"]]
+    assert row["sla_due_on"] < FRIDAY
+    late = """
+        SELECT a.business_date, a.severity, a.item_count, a.sums FROM recon.alert AS a WHERE a.cause_key LIKE 'late:%'
+    """
+    told = desk.ask(late)
+    assert [one[1:] for one in told] == [(row["severity"], 1, {"EUR": 20_000_000})]
+    assert told[0][0] == row["sla_due_on"] + timedelta(days=1)
+    desk.run(FRIDAY)
+    assert desk.ask(late) == told
