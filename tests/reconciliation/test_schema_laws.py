@@ -209,7 +209,7 @@ def accounts_in_a_row(book: Connection) -> None:
         )
 
 
-def signed(book: Connection, actor: str) -> None:
+def signed(book: Connection, actor: str, verdict: str = "signed") -> None:
     book.execute(
         "WITH made AS (INSERT INTO recon.sign_off (source_id, business_date, known_at, content, content_sha256,"
         " books_sha256, prepared_by) VALUES ('bank', '2026-11-16', pg_current_snapshot(), '{}',"
@@ -217,14 +217,18 @@ def signed(book: Connection, actor: str) -> None:
         " SELECT set_config('test.number', made.sign_off_id::text, false) FROM made"
     )
     book.execute(
-        "INSERT INTO recon.sign_off_verdict (sign_off_id, verdict, actor)"
-        " VALUES (current_setting('test.number')::bigint, 'signed', %s)",
-        (actor,),
+        "INSERT INTO recon.sign_off_verdict (sign_off_id, verdict, actor, note)"
+        " VALUES (current_setting('test.number')::bigint, %s, %s, 'seen')",
+        (verdict, actor),
     )
 
 
 def own_signature(book: Connection) -> None:
     signed(book, "Ada ")
+
+
+def preparation_taken_back_by_another(book: Connection) -> None:
+    signed(book, "bob", "withdrawn")
 
 
 def statement_of_another_digest(book: Connection) -> None:

@@ -1171,6 +1171,9 @@ BEGIN
     IF own AND NEW.verdict = 'signed' THEN
         RAISE EXCEPTION 'sign-off %: expected the signature of another person, found %, who prepared it', NEW.sign_off_id, NEW.actor
             USING ERRCODE = 'TR007', HINT = 'Ask a colleague to review it.';
+    ELSIF NOT own AND NEW.verdict = 'withdrawn' THEN
+        RAISE EXCEPTION 'sign-off %: expected it to be taken back by who prepared it, found %', NEW.sign_off_id, NEW.actor
+            USING ERRCODE = 'TR007', HINT = 'Refuse it instead.';
     END IF;
     RETURN NEW;
 END
