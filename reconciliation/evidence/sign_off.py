@@ -19,7 +19,7 @@ import psycopg
 from psycopg.rows import class_row
 
 from ledger_core.sql import lock, queries, translated_errors
-from reconciliation.errors import NoSession, NotAllowed, NotTheirs, RefusedSignOff, StaleView, UnknownItem
+from reconciliation.errors import REFUSALS_OF_PEOPLE, RefusedSignOff, UnknownItem
 from reconciliation.evidence.knowledge import SIGN_OFF
 from reconciliation.evidence.statement import DayStatement, day_statement, in_words
 from reconciliation.evidence.statement_changes import changes_between
@@ -29,16 +29,7 @@ SQL: Final = queries(Path(__file__).with_suffix(".sql"))
 
 Verdict = Literal["signed", "refused", "withdrawn"]
 
-_REFUSALS: Final = {
-    "TR004": UnknownItem,
-    "TR007": NotTheirs,
-    "TR008": RefusedSignOff,
-    "TR009": NoSession,
-    "TR010": NotAllowed,
-    "TR011": StaleView,
-    "TR012": RefusedSignOff,
-    "23514": RefusedSignOff,
-}
+_REFUSALS: Final = REFUSALS_OF_PEOPLE | {"TR008": RefusedSignOff, "23514": RefusedSignOff}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from psycopg_pool import PoolClosed, PoolTimeout
 
 from ledger_core.errors import LedgerError, StoreError
 from reconciliation.errors import (
+    REFUSALS_OF_PEOPLE,
     NoSession,
     NotAllowed,
     NotTheirs,
@@ -45,15 +46,6 @@ _TITLES: Final[tuple[tuple[type[Exception], int, str], ...]] = (
     (RefusedProposal, 422, "This does not hold"),
     (RefusedSignOff, 422, "Not to be signed yet"),
 )
-_OUR_STATES: Final[dict[str, type[ReconciliationError]]] = {
-    "TR004": UnknownItem,
-    "TR007": NotTheirs,
-    "TR008": RefusedProposal,
-    "TR009": NoSession,
-    "TR010": NotAllowed,
-    "TR011": StaleView,
-    "TR012": RefusedSignOff,
-}
 AWAY: Final = Refusal(
     status=503, title="The database is away", said="Nothing was changed. Try again in a moment."
 )
@@ -116,11 +108,11 @@ def may_be_tried_again(error: Exception) -> bool:
 
 def _of_the_database(error: psycopg.Error | StoreError) -> Refusal:
     state = _state_of(error)
-    if state in _OUR_STATES or state.startswith("T"):  # a condition of our own SQL
+    if state.startswith("T"):  # a condition of our own SQL
         found = error.diag if isinstance(error, psycopg.Error) else None
         parts = (found.message_primary, found.message_hint) if found else (str(error),)
         said = "; ".join(part for part in parts if part)
-        kind = _OUR_STATES.get(state)
+        kind = REFUSALS_OF_PEOPLE.get(state)
         return (
             refusal_of(kind(said))
             if kind
