@@ -178,36 +178,41 @@ WHERE e.source_id = %(source)s AND e.cleared_on IS NULL AND CASE e.status
 
 -- name: describe_exceptions
 -- What open exceptions are listed and searched by: reference and counterparty of their first line, and the best suggested match.
--- Each looks its own up by indexes: on fresh rows without statistics a join of all with all would be planned as if there were one.
+-- Where a run wrote many rows the planner was told of them before.
+WITH line AS (
+    SELECT DISTINCT ON (m.exception_id) m.exception_id, coalesce(l.ref_end_to_end, l.ref_psp, l.ref_payout, l.ref_arn, l.ref_merchant, l.batch_ref, l.native_id,
+        j.ref_end_to_end, j.ref_psp, j.ref_payout, j.ref_arn, j.ref_merchant, j.batch_ref, j.entry_key) AS reference,
+        coalesce(l.counterparty, j.counterparty) AS counterparty
+    FROM recon.exception_member AS m
+    JOIN recon.exception AS e ON e.exception_id = m.exception_id AND e.source_id = %(source)s AND e.cleared_on IS NULL
+    LEFT JOIN recon.line AS l ON l.line_id = m.line_id
+    LEFT JOIN ledger.journal_line_v1 AS j ON j.entry_id = m.entry_id AND j.line_no = m.line_no
+    ORDER BY m.exception_id, m.side, l.line_key, j.entry_key, m.line_no
+), suggested AS (
+    SELECT m.group_id, g.group_key, g.evidence_millibits, m.side, m.line_id, m.entry_id, m.line_no
+    FROM recon.match_group AS g
+    JOIN recon.match_member AS m ON m.group_id = g.group_id
+    WHERE g.source_id = %(source)s AND g.state = 'suggested'
+      AND NOT EXISTS (SELECT FROM recon.match_revocation AS r WHERE r.group_id = g.group_id)
+), suggestion AS (
+    SELECT x.exception_id, count(*)::integer AS candidates, max(x.evidence_millibits) AS best_millibits,
+        (array_agg(x.group_id ORDER BY x.evidence_millibits DESC NULLS LAST, x.group_key))[1] AS best_group
+    FROM (
+        SELECT o.exception_id, s.group_id, s.group_key, s.evidence_millibits
+        FROM suggested AS s JOIN recon.exception_member AS o ON o.line_id = s.line_id WHERE s.side = 'external'
+        UNION
+        SELECT o.exception_id, s.group_id, s.group_key, s.evidence_millibits
+        FROM suggested AS s JOIN recon.exception_member AS o ON o.entry_id = s.entry_id AND o.line_no = s.line_no WHERE s.side = 'ledger'
+    ) AS x
+    GROUP BY x.exception_id
+)
 UPDATE recon.exception AS e SET reference = t.reference, counterparty = t.counterparty, best_group = t.best_group, best_millibits = t.best_millibits,
     candidates = t.candidates
 FROM (
-    SELECT o.exception_id, f.reference, f.counterparty, s.best_group, s.best_millibits, s.candidates
+    SELECT o.exception_id, l.reference, l.counterparty, s.best_group, s.best_millibits, coalesce(s.candidates, 0) AS candidates
     FROM recon.exception AS o
-    LEFT JOIN LATERAL (
-        SELECT coalesce(l.ref_end_to_end, l.ref_psp, l.ref_payout, l.ref_arn, l.ref_merchant, l.batch_ref, l.native_id, j.ref_end_to_end, j.ref_psp,
-            j.ref_payout, j.ref_arn, j.ref_merchant, j.batch_ref, j.entry_key) AS reference, coalesce(l.counterparty, j.counterparty) AS counterparty
-        FROM recon.exception_member AS m
-        LEFT JOIN recon.line AS l ON l.line_id = m.line_id
-        LEFT JOIN ledger.journal_line_v1 AS j ON m.side = 'ledger' AND j.entry_id = m.entry_id AND j.line_no = m.line_no
-        WHERE m.exception_id = o.exception_id
-        ORDER BY m.side, l.line_key, j.entry_key, m.line_no LIMIT 1
-    ) AS f ON true
-    CROSS JOIN LATERAL (
-        SELECT count(*)::integer AS candidates, max(x.evidence_millibits) AS best_millibits,
-            (array_agg(x.group_id ORDER BY x.evidence_millibits DESC NULLS LAST, x.group_key))[1] AS best_group
-        FROM (
-            SELECT n.group_id FROM recon.exception_member AS m
-            JOIN recon.match_member AS n ON n.side = 'external' AND n.line_id = m.line_id AND NOT n.live
-            WHERE m.exception_id = o.exception_id AND m.side = 'external'
-            UNION
-            SELECT n.group_id FROM recon.exception_member AS m
-            JOIN recon.match_member AS n ON n.side = 'ledger' AND n.entry_id = m.entry_id AND n.line_no = m.line_no AND NOT n.live
-            WHERE m.exception_id = o.exception_id AND m.side = 'ledger'
-        ) AS i
-        JOIN recon.match_group AS x ON x.group_id = i.group_id AND x.state = 'suggested'
-        WHERE NOT EXISTS (SELECT FROM recon.match_revocation AS r WHERE r.group_id = x.group_id)
-    ) AS s
+    LEFT JOIN line AS l ON l.exception_id = o.exception_id
+    LEFT JOIN suggestion AS s ON s.exception_id = o.exception_id
     WHERE o.source_id = %(source)s AND o.cleared_on IS NULL
 ) AS t
 WHERE e.exception_id = t.exception_id AND (e.reference, e.counterparty, e.best_group, e.best_millibits, e.candidates)

@@ -330,14 +330,14 @@ def _write(
     last = outcomes[-1]
     suggested = book.members_with_facts(last.result.suggested_members, last.open_external, last.open_ledger)
     book.write_suggestions(connection, source.id, run_id, last.result.suggested_groups, suggested)
+    if made + outcomes[-1].classified.exceptions.num_rows >= MANY_ROWS:
+        book.refresh_statistics(connection)
     book.describe_exceptions(connection, source.id)
     lessons = {outcome.day: outcome.result.lag_counts for outcome in outcomes}
     book.write_lessons(connection, source.id, lessons, first=window.first, last=window.last)
     book.write_proofs(
         connection, source.id, run_id, (proof for outcome in outcomes for proof in outcome.proofs)
     )
-    if made + outcomes[-1].classified.exceptions.num_rows >= MANY_ROWS:
-        book.refresh_statistics(connection)
     return made, fallen + stale
 
 
