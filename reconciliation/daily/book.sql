@@ -107,13 +107,24 @@ WHERE e.exception_key = i.exception_key AND e.source_id = %(source)s
        i.amount_minor, i.difference_minor, i.asset, i.item_date, i.due_on, i.expected_clear_on, i.age_business_days, i.factors, false)
 
 -- name: insert_exceptions
+WITH line AS (
+    SELECT DISTINCT ON (m.exception_key) m.exception_key, coalesce(l.ref_end_to_end, l.ref_psp, l.ref_payout, l.ref_arn, l.ref_merchant, l.batch_ref,
+        l.native_id, j.ref_end_to_end, j.ref_psp, j.ref_payout, j.ref_arn, j.ref_merchant, j.batch_ref, j.entry_key) AS reference,
+        coalesce(l.counterparty, j.counterparty) AS counterparty
+    FROM incoming_exception_member AS m
+    LEFT JOIN recon.line AS l ON l.line_id = m.line_id
+    LEFT JOIN ledger.journal_line_v1 AS j ON j.entry_id = m.entry_id AND j.line_no = m.line_no
+    ORDER BY m.exception_key, m.side, l.line_key, j.entry_key, m.line_no
+)
 INSERT INTO recon.exception (exception_key, source_id, opened_on, as_of, class, kind, severity, status, side, line_key, line_id, entry_key,
     entry_id, line_no, account, amount_minor, difference_minor, asset, item_date, due_on, expected_clear_on,
-    age_business_days, factors, team, sla_due_on)
+    age_business_days, factors, team, sla_due_on, reference, counterparty)
 SELECT i.exception_key, %(source)s, %(as_of)s, %(as_of)s, i.class, i.kind, i.severity, 'open', i.side, i.line_key, i.line_id, i.entry_key,
     i.entry_id, i.line_no, i.account, i.amount_minor, i.difference_minor, i.asset, i.item_date, i.due_on, i.expected_clear_on,
-    i.age_business_days, i.factors, %(teams)s::jsonb ->> i.kind, CASE WHEN i.class <> 'timing' THEN (%(sla)s::jsonb ->> i.severity)::date END
+    i.age_business_days, i.factors, %(teams)s::jsonb ->> i.kind, CASE WHEN i.class <> 'timing' THEN (%(sla)s::jsonb ->> i.severity)::date END,
+    l.reference, l.counterparty
 FROM incoming_exception AS i
+LEFT JOIN line AS l ON l.exception_key = i.exception_key
 WHERE NOT EXISTS (SELECT FROM recon.exception AS e WHERE e.exception_key = i.exception_key)
 ORDER BY i.item_date, i.exception_key
 
@@ -178,7 +189,7 @@ WHERE e.source_id = %(source)s AND e.cleared_on IS NULL AND CASE e.status
 
 -- name: describe_exceptions
 -- What open exceptions are listed and searched by: reference and counterparty of their first line, and the best suggested match.
--- Where a run wrote many rows the planner was told of them before.
+-- New ones came with the first two. Where a run wrote many rows the planner was told of them before.
 WITH line AS (
     SELECT DISTINCT ON (m.exception_id) m.exception_id, coalesce(l.ref_end_to_end, l.ref_psp, l.ref_payout, l.ref_arn, l.ref_merchant, l.batch_ref, l.native_id,
         j.ref_end_to_end, j.ref_psp, j.ref_payout, j.ref_arn, j.ref_merchant, j.batch_ref, j.entry_key) AS reference,
